@@ -7,20 +7,20 @@ leaves them to its successor, whose rules ignore what is known already.
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import msgspec
 import psycopg
 
 from supervisor.cluster import engine, session
 from supervisor.cluster.dead_hosts import DeadHosts
+from supervisor.cluster.exchange_state import Done, Given, Pair, judged
 from supervisor.cluster.messages import Began, Ended, Forgotten, Lost, Order, Report, send
 from supervisor.cluster.session import Connection
 from supervisor.cluster.shared_ledger import DeposedError, SharedLedger
 from supervisor.core import events as ev
 from supervisor.core.config_model import Cluster, IfLost, Job
 from supervisor.core.effects import KillStep, Launch, Note
-from supervisor.core.model import State
 from supervisor.log import ServiceLog
 
 # What no notification announces is found by looking.
@@ -28,33 +28,6 @@ LOOK_EVERY_S = 1.5
 # After an error of PostgreSQL.
 REST_S = 1.0
 MOST_REPORTS = 500
-
-Pair = tuple[int, int]  # run, attempt
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """An assignment that has not ended.
-
-    waits: for its host, if that is lost. begun: a host has said so.
-    """
-
-    fence: int
-    labels: tuple[str, ...]
-    waits: bool
-    since_mono: float
-    begun: bool = False
-
-
-@dataclass(slots=True)
-class _Done:
-    """What an exchange has done, taken over when it is committed."""
-
-    given: dict[Pair, Given] = field(default_factory=dict)
-    ended: list[Pair] = field(default_factory=list)
-    read: list[int] = field(default_factory=list)
-    events: list[ev.Event] = field(default_factory=list)
-    wakes: set[str] = field(default_factory=set)
 
 
 class Exchange:
@@ -124,7 +97,7 @@ class Exchange:
         """Exchange with the hosts if it is time; return what follows. Raises: DeposedError."""
         if at.mono < self.next_instant():
             return []
-        self.is_woken, done = False, _Done()
+        self.is_woken, done = False, Done()
         try:
             self._exchange(done, at)
         except (psycopg.Error, OSError) as error:
@@ -141,7 +114,7 @@ class Exchange:
         self._next_at = at.mono + min(LOOK_EVERY_S, self._cluster.heartbeat_s)
         return done.events
 
-    def _exchange(self, done: _Done, at: ev.At) -> None:
+    def _exchange(self, done: Done, at: ev.At) -> None:
         db = self._shared.connection()
         is_due = at.mono >= self._beat_at
         if is_due and not engine.beat(db, self._shared.leadership.worker):
@@ -170,13 +143,20 @@ class Exchange:
         job = self._jobs.get(name)
         return () if job is None else tuple(sorted(job.runs_on))
 
-    def _hand_out(self, db: Connection, done: _Done, at: ev.At) -> None:
-        if not self._outgoing:
+    def _hand_out(self, db: Connection, done: Done, at: ev.At) -> None:
+        # An exchange whose commit was not confirmed may have handed them out.
+        known = self._handed_out(db)
+        outgoing = [each for each in self._outgoing if _pair(each) not in known]
+        for launch in self._outgoing:
+            if _pair(launch) in known:
+                fence = known[_pair(launch)]
+                done.given[_pair(launch)] = self._new(launch.job.name, fence, at.mono)
+        if not outgoing:
             return
-        new = [self._new_job(db, launch) for launch in self._outgoing]
+        new = [self._new_job(db, launch) for launch in outgoing]
         fences = engine.defer(db, new)
         rows = []
-        for launch, fence in zip(self._outgoing, fences, strict=True):
+        for launch, fence in zip(outgoing, fences, strict=True):
             run, job = launch.run, launch.job
             given = msgspec.json.decode(run.set_json)
             order = Order(run.due, run.trigger.value, given, run.dry_run)
@@ -188,6 +168,16 @@ class Exchange:
             rows,
         )
         done.wakes.add("work")
+
+    def _handed_out(self, db: Connection) -> dict[Pair, int]:
+        """Return those of the outgoing attempts that have an assignment, with their fences."""
+        if not self._outgoing:
+            return {}
+        found = db.execute(
+            "SELECT run, attempt, fence FROM assignments WHERE run = ANY(%s)",
+            ([launch.run.id for launch in self._outgoing],),
+        )
+        return {(run, attempt): fence for run, attempt, fence in found}
 
     def _new_job(self, db: Connection, launch: Launch) -> engine.NewJob:
         job, run = launch.job, launch.run
@@ -201,7 +191,7 @@ class Exchange:
         lock, once = f"{self._schema}/{group}", f"{self._schema}/{run.id}.{run.attempt}"
         return engine.NewJob(queue, "attempt", lock, once, "{}")
 
-    def _end_forced(self, db: Connection, done: _Done, at: ev.At) -> None:
+    def _end_forced(self, db: Connection, done: Done, at: ev.At) -> None:
         for (run, attempt), step in self._forces.items():
             given = self._given.get((run, attempt)) or done.given.get((run, attempt))
             if given is None:
@@ -215,11 +205,17 @@ class Exchange:
             )
             done.wakes.add("work")
 
-    def _take_back(self, db: Connection, done: _Done, at: ev.At) -> None:
-        """Take back what no host has fetched within a lease: none may have the labels."""
-        for (run, attempt), given in self._given.items():
-            if given.begun or at.mono - given.since_mono < self._cluster.lease_s:
-                continue
+    def _take_back(self, db: Connection, done: Done, at: ev.At) -> None:
+        """Take back what no host has fetched within a lease, if none has the labels."""
+        waiting = {
+            pair: given
+            for pair, given in self._given.items()
+            if not given.begun and at.mono - given.since_mono >= self._cluster.lease_s
+        }
+        hosts = self._labels_of_hosts(db) if waiting else []
+        for (run, attempt), given in waiting.items():
+            if any(set(given.labels) <= labels for labels in hosts):
+                continue  # such a host is busy
             if self._withdraw(db, done, run, attempt, given.fence):
                 who = f"a host with {' and '.join(given.labels)}" if given.labels else "any host"
                 text = f"waited {self._cluster.lease_s:.0f}s for {who} to take it"
@@ -227,7 +223,13 @@ class Exchange:
             else:
                 done.given[run, attempt] = replace(given, begun=True)
 
-    def _withdraw(self, db: Connection, done: _Done, run: int, attempt: int, fence: int) -> bool:
+    def _labels_of_hosts(self, db: Connection) -> list[set[str]]:
+        found = db.execute(
+            "SELECT labels FROM hosts WHERE worker IS NOT NULL AND config = %s", (self._config,)
+        )
+        return [set(filter(None, labels.split(","))) for (labels,) in found]
+
+    def _withdraw(self, db: Connection, done: Done, run: int, attempt: int, fence: int) -> bool:
         if not engine.withdraw(db, fence):
             return False
         db.execute("DELETE FROM assignments WHERE run = %s AND attempt = %s", (run, attempt))
@@ -236,7 +238,7 @@ class Exchange:
 
     # --- in ------------------------------------------------------------------------
 
-    def _read(self, db: Connection, done: _Done, at: ev.At) -> None:
+    def _read(self, db: Connection, done: Done, at: ev.At) -> None:
         if self._digested and not self._shared.is_behind:
             db.execute("DELETE FROM reports WHERE id = ANY(%s)", (self._digested,))
             self._digested = []
@@ -253,7 +255,7 @@ class Exchange:
                 continue  # of another version, or not from a host
             self._received(db, done, report, at)
 
-    def _received(self, db: Connection, done: _Done, report: Report, at: ev.At) -> None:
+    def _received(self, db: Connection, done: Done, report: Report, at: ev.At) -> None:
         match report:
             case Began(run, attempt, _, pid):
                 if (run, attempt) in self._given:
@@ -261,7 +263,7 @@ class Exchange:
                 done.events.append(ev.Started(at, run, attempt, pid))
             case Ended():
                 done.ended.append((report.run, report.attempt))
-                done.events.append(_judged(report, at))
+                done.events.append(judged(report, at))
             case Lost(run, attempt, host, is_final):
                 if is_final or not self._waits_for_host(run, attempt):
                     done.ended.append((run, attempt))
@@ -286,34 +288,12 @@ class Exchange:
 
     # --- hosts ---------------------------------------------------------------------
 
-    def _look(self, db: Connection, done: _Done, at: ev.At) -> None:
+    def _look(self, db: Connection, done: Done, at: ev.At) -> None:
         row = db.execute("SELECT max(no) FROM configs").fetchone()
         if row is not None and row[0] != self._config:
             raise DeposedError("another text of jobs.yaml is in force: its hosts lead")
         self._dead_hosts.look(db, at.mono)
 
 
-def _judged(report: Ended, at: ev.At) -> ev.Event:
-    if not report.is_begun:
-        return ev.NotBegun(at, report.run, report.attempt)
-    problem = ""
-    if report.state is State.SUCCESS and report.result_json is not None:
-        said = msgspec.json.decode(report.result_json).get("problem")
-        problem = said if isinstance(said, str) else ""
-    return ev.Judged(
-        at,
-        report.run,
-        report.attempt,
-        report.host,
-        report.state,
-        report.reason,
-        report.cause,
-        report.exit_status,
-        problem,
-        "",
-        report.result_json,
-        report.strays,
-        report.cpu_s,
-        report.max_rss_bytes,
-        report.log_bytes,
-    )
+def _pair(launch: Launch) -> Pair:
+    return launch.run.id, launch.run.attempt

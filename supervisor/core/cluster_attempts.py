@@ -17,6 +17,9 @@ from supervisor.core.turn import LEFT_TO_THE_HOST_S, Turn
 from supervisor.core.verdict import Verdict, WorkerMessages
 from workers.protocol import Done
 
+# What the ledger has in place of a secret parameter (redaction/request_secrets.py).
+_MASKED = '"***"'
+
 
 def on_judged(turn: Turn, event: Judged, live: LiveAttempt) -> None:
     """Take over the verdict of the host, and free what the attempt held."""
@@ -65,6 +68,11 @@ def on_host_lost(turn: Turn, event: HostLost, live: LiveAttempt) -> None:
 def adopt(turn: Turn, run: Run, held: frozenset[tuple[int, int]]) -> None:
     """Go on with an open run of the leader before, which recorded it as it is."""
     job = turn.scheduler.definition(run.job)
+    is_held = run.state is State.RUNNING and (run.id, run.attempt) in held
+    if _MASKED in run.set_json and not is_held:
+        cause = "its parameters are secret, and only the leader before knew them"
+        turn.finish(run, Verdict(State.INTERRUPTED, Reason.CRASH, cause))
+        return
     if run.state is State.RETRYING and run.next_attempt_at is not None:
         left_s = (run.next_attempt_at - turn.now).total_seconds()
         most_s = job.retry_max_delay_s if job is not None else 0.0
@@ -72,7 +80,7 @@ def adopt(turn: Turn, run: Run, held: frozenset[tuple[int, int]]) -> None:
         turn.scheduler.retry_at = turn.scheduler.retry_at.set(run.id, at)
     if run.state is not State.RUNNING:
         return
-    if (run.id, run.attempt) not in held:
+    if not is_held:
         # It was recorded and never handed out: no record, no launch.
         begun = run.attempt - 1
         started_at = run.started_at if begun else None

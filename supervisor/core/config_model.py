@@ -183,7 +183,8 @@ class Cluster(Struct, frozen=True):
 
     postgres: where the cluster's schema is, a URL or libpq's own form; may hold a password.
     host: the name of this host; None: that of the machine. lead: whether it may lead.
-    heartbeat_s, fence_s, lease_s: see `cluster/timing.py`.
+    heartbeat_s: between two signs of life. fence_s: without one that was confirmed, this host
+        ends what may begin elsewhere. lease_s: so long silent, it counts as dead.
     max_concurrent: runs at the same time on all hosts together; None: what they all have.
     """
 

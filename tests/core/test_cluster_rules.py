@@ -174,6 +174,17 @@ def test_a_change_of_the_leader_is_no_start():
     assert leader.states("a") == ["success"]
 
 
+def test_what_only_the_leader_before_knew_is_not_begun_with_a_mask():
+    leader = Leader(job("a", worker="w.f"), job("hog"), max_concurrent=1)
+    leader.asks(req.RunJobs(("hog",)))
+    leader.asks(req.RunJobs(("a",), set_json='{"token":"***"}'))
+
+    leader.is_replaced("00:00:20")
+
+    assert leader.states("a") == ["interrupted"]
+    assert "only the leader before knew them" in leader.run("a").cause
+
+
 def test_an_open_run_of_a_removed_job_is_cancelled_by_the_next_leader():
     leader = Leader(HOURLY, job("b"))
     leader.at("01:00")

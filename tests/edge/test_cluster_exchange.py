@@ -1,0 +1,172 @@
+"""The leader's exchange with its hosts, on a real PostgreSQL: what is held, given, taken back."""
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from supervisor.cluster import engine, install, session
+from supervisor.cluster.exchange import Exchange
+from supervisor.cluster.messages import Began, Ended, Lost, send
+from supervisor.cluster.shared_ledger import DeposedError, Leadership, SharedLedger
+from supervisor.core import events as ev
+from supervisor.core.config_model import Cluster, Job
+from supervisor.core.effects import Launch, Record
+from supervisor.core.model import Run, State, Trigger
+from supervisor.log import ServiceLog
+
+SCHEMA = "nightshift_test"
+JOB = Job("a", 0, argv=("true",))
+ON_DB = Job("b", 1, argv=("true",), runs_on=("db",))
+AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def db(postgres):
+    with session.connect(postgres, SCHEMA) as made:
+        install.install(made, SCHEMA, None)
+        made.execute(f'SET search_path = "{SCHEMA}"')
+        made.execute("INSERT INTO configs (sha256, host) VALUES ('5e', 'a')")
+        yield made
+
+
+@pytest.fixture
+def shared(postgres, db):
+    worker = engine.register(db)
+    (job,) = engine.fetch(db, [session.queue_of(SCHEMA, "leader")], worker, 1)
+    return SharedLedger(postgres, SCHEMA, Leadership(job.id, worker, 0))
+
+
+def exchange(shared, lease_s=60.0):
+    cluster = Cluster("", "test", "a", lease_s=lease_s)
+    return Exchange(shared, SCHEMA, cluster, (JOB, ON_DB), 1, ServiceLog("error", False))
+
+
+def at(later_s=0.0):
+    return ev.At(AT, time.monotonic() + later_s)
+
+
+def run(number, job=JOB, state=State.RUNNING):
+    return Run(number, job.name, AT, Trigger.SCHEDULE, state, attempt=1)
+
+
+def begun(shared, *runs):
+    """Record runs as the turn does that launches them."""
+    shared.write([Record(each) for each in runs])
+
+
+def fetched(db, number=1):
+    """Let a host take the assignment of a run; return its worker."""
+    worker = engine.register(db)
+    (name,) = db.execute("SELECT name FROM queues ORDER BY name LIMIT 1").fetchone()
+    (job,) = engine.fetch(db, [name], worker, 1)
+    db.execute("UPDATE assignments SET host = 'b', worker = %s WHERE fence = %s", (worker, job.id))
+    return worker
+
+
+def test_an_attempt_is_handed_out_once_also_if_the_commit_was_not_confirmed(db, shared):
+    leader = exchange(shared)
+    begun(shared, run(1))
+    leader.hand_out(Launch(run(1), JOB))
+    leader.poll(at())
+    leader.hand_out(Launch(run(1), JOB))
+
+    leader.poll(at(1))
+
+    assert db.execute("SELECT run, attempt FROM assignments").fetchall() == [(1, 1)]
+    waiting = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'"
+    assert db.execute(waiting).fetchone() == (1,)
+
+
+def test_a_new_leader_holds_what_was_handed_out_and_not_what_was_only_recorded(db, shared):
+    before = exchange(shared)
+    begun(shared, run(1), run(2, ON_DB))
+    before.hand_out(Launch(run(1), JOB))
+    before.poll(at())
+
+    assert exchange(shared).held == {(1, 1)}
+
+
+def test_an_end_that_nobody_has_recorded_is_held_until_its_report_is_read(db, shared):
+    before = exchange(shared)
+    begun(shared, run(1))
+    before.hand_out(Launch(run(1), JOB))
+    before.poll(at())
+    fetched(db)
+    db.execute("UPDATE assignments SET ended_at = now()")
+    send(db, Ended(1, 1, "b", State.SUCCESS))
+
+    after = exchange(shared)
+    (judged,) = after.poll(at(2))
+
+    assert (judged.run, judged.state, judged.host) == (1, "success", "b")
+
+
+def test_reports_are_read_again_by_the_next_leader_until_a_turn_was_recorded(db, shared):
+    leader = exchange(shared)
+    begun(shared, run(1))
+    leader.hand_out(Launch(run(1), JOB))
+    leader.poll(at())
+    send(db, Began(1, 1, "b", 99))
+    shared.is_behind = True
+
+    assert [type(each) for each in leader.poll(at(2))] == [ev.Started]
+    assert leader.poll(at(4)) == []
+    assert [type(each) for each in exchange(shared).poll(at(6))] == [ev.Started]
+
+
+def test_a_lost_host_is_an_event_and_the_attempt_is_no_longer_held(db, shared):
+    leader = exchange(shared)
+    begun(shared, run(1))
+    leader.hand_out(Launch(run(1), JOB))
+    leader.poll(at())
+    send(db, Lost(1, 1, "b"))
+
+    (lost,) = leader.poll(at(2))
+
+    assert (type(lost), lost.host, leader.held) == (ev.HostLost, "b", frozenset())
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_taken_back"), [("host:c", True), ("db,host:c", False), (None, True)]
+)
+def test_only_what_no_host_may_run_is_taken_back(db, shared, labels, is_taken_back):
+    leader = exchange(shared, lease_s=10)
+    begun(shared, run(1, ON_DB))
+    leader.hand_out(Launch(run(1, ON_DB), ON_DB))
+    leader.poll(at())
+    if labels is not None:
+        db.execute(
+            "INSERT INTO hosts (name, uid, worker, version, labels, places, may_lead, config,"
+            " fence_seconds) VALUES ('c', 'u', %s, '', %s, 3, false, 1, 40)",
+            (engine.register(db), labels),
+        )
+
+    found = leader.poll(at(11))
+
+    assert [type(each) for each in found] == ([ev.NotBegun] if is_taken_back else [])
+    assert (leader.held == frozenset()) is is_taken_back
+
+
+def test_a_leader_that_was_replaced_writes_nothing(db, shared):
+    leader = exchange(shared)
+    job, worker = shared.leadership.job, shared.leadership.worker
+    engine.unregister(db, worker)
+    engine.give_back(db, job)
+    leader.hand_out(Launch(run(1), JOB))
+
+    with pytest.raises(DeposedError):
+        leader.poll(at())
+    with pytest.raises(DeposedError):
+        begun(shared, run(2))
+
+    assert db.execute("SELECT count(*) FROM assignments").fetchone() == (0,)
+    assert db.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+
+
+def test_a_newer_text_of_jobs_yaml_ends_a_leader(db, shared):
+    leader = exchange(shared)
+    db.execute("INSERT INTO configs (sha256, host) VALUES ('6f', 'b')")
+
+    with pytest.raises(DeposedError, match=r"another text of jobs\.yaml"):
+        leader.poll(at())
