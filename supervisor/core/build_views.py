@@ -186,6 +186,8 @@ def run_view(
 def why_waiting_of(scheduler: SchedulerState, run: Run) -> str:
     """Return what a pending run waits for, or "" for other runs. Never recorded."""
     job = scheduler.definition(run.job)
+    if job is not None and scheduler.is_leader and run.state is State.RUNNING:
+        return _why_no_host(scheduler, run, job)
     if run.state is not State.PENDING or job is None:
         return ""
     if scheduler.ledger_error:
@@ -198,6 +200,14 @@ def why_waiting_of(scheduler: SchedulerState, run: Run) -> str:
             return f"waits for run {found.run} of {found.job}"
     places = scheduler.config.max_concurrent
     return why_waiting(scheduler, run, job) or f"waits for {place_in_pool(places)}"
+
+
+def _why_no_host(scheduler: SchedulerState, run: Run, job: Job) -> str:
+    """Return what an attempt that was given to the cluster waits for, "" once it has a pid."""
+    live = scheduler.live_attempts.get(run.id)
+    if live is None or live.attempt.pid is not None:
+        return ""
+    return f"waits for a host{' with ' if job.runs_on else ''}{' and '.join(job.runs_on)}"
 
 
 def incident_view(incident: Incident, waiting: Iterable[Alert]) -> IncidentView:

@@ -9,7 +9,7 @@ import msgspec
 
 from supervisor.core import attempts
 from supervisor.core.config_model import IfLost
-from supervisor.core.events import HostLost, Judged, NotBegun, TreeEmpty
+from supervisor.core.events import HostLost, Judged, NotBegun, Restored, TreeEmpty
 from supervisor.core.incidents import NO_HOST
 from supervisor.core.model import Attempt, Reason, Run, State, replace
 from supervisor.core.state import LiveAttempt
@@ -65,8 +65,9 @@ def on_host_lost(turn: Turn, event: HostLost, live: LiveAttempt) -> None:
     turn.free_place(turn.scheduler.live_attempts[live.run])
 
 
-def adopt(turn: Turn, run: Run, held: frozenset[tuple[int, int]]) -> None:
+def adopt(turn: Turn, run: Run, event: Restored) -> None:
     """Go on with an open run of the leader before, which recorded it as it is."""
+    held = event.held or frozenset()
     job = turn.scheduler.definition(run.job)
     is_held = run.state is State.RUNNING and (run.id, run.attempt) in held
     if _MASKED in run.set_json and not is_held:
@@ -82,13 +83,15 @@ def adopt(turn: Turn, run: Run, held: frozenset[tuple[int, int]]) -> None:
         return
     if not is_held:
         # It was recorded and never handed out: no record, no launch.
-        begun = run.attempt - 1
-        started_at = run.started_at if begun else None
-        turn.save_run(replace(run, state=State.PENDING, attempt=begun, started_at=started_at))
+        before = run.attempt - 1
+        started_at = run.started_at if before else None
+        turn.save_run(replace(run, state=State.PENDING, attempt=before, started_at=started_at))
         return
     if job is None:
         return
-    attempt = Attempt(run.id, run.attempt, run.started_at or turn.now)
+    recorded = (each for each in event.memory.attempts if each.run == run.id)
+    begun = Attempt(run.id, run.attempt, run.started_at or turn.now)
+    attempt = next((each for each in recorded if each.number == run.attempt), begun)
     groups = tuple(group for group in (job.exclusive, run.batch) if group)
     job = replace(job, timeout_s=None, kill_grace_s=LEFT_TO_THE_HOST_S)
     turn.set_live(LiveAttempt(run.id, job, attempt, groups, None))

@@ -44,7 +44,7 @@ def restored(turn: Turn, event: Restored) -> None:
     newest = {run.job: run.id for run in rows if _is_open_slot(run)}
     for run in rows:
         if run.state.is_open and event.held is not None and _is_defined(turn, run):
-            cluster_attempts.adopt(turn, run, event.held)
+            cluster_attempts.adopt(turn, run, event)
         elif run.state.is_open:
             _settle_row(turn, run, newest.get(run.job) == run.id, event)
     for incident in event.memory.incidents:

@@ -109,6 +109,18 @@ def test_what_nobody_takes_stays_due_with_an_incident_that_a_success_closes():
     assert leader.incidents("a") == []
 
 
+def test_what_no_host_has_begun_yet_says_so():
+    leader = Leader(replace(HOURLY, runs_on=("db", "ssd")))
+    leader.at("01:00")
+    assert leader.status().runs[0].cause == "waits for a host with db and ssd"
+
+    leader.send(ev.Started(leader.clocks(), leader.run("a").id, 1, 99))
+
+    assert leader.status().runs[0].cause == ""
+    leader.is_replaced("01:00:20")
+    assert (leader.status().runs[0].pid, leader.status().runs[0].cause) == (99, "")
+
+
 def test_a_leader_gives_nothing_up_by_its_own_clock():
     leader = Leader(job("a", cron="0 1 * * *", timeout_s=60, kill_grace_s=1))
     leader.at("01:00")
