@@ -85,7 +85,7 @@ def test_a_slot_that_only_other_jobs_have_is_lost():
 
 
 @needs_account
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_cluster_loses_a_host_and_nothing_else():
     reported = subprocess.run([sys.executable, TRIAL], capture_output=True, text=True)

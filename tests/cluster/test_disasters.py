@@ -194,7 +194,7 @@ def rows(dsn: str, query: str, *values: object) -> list[tuple]:
 
 @pytest.mark.long
 def test_a_minute_of_disasters(server, tmp_path):
-    survive(server, random.randrange(2**32), 75, tmp_path)
+    survive(server, random.randrange(2**32), 45, tmp_path)
 
 
 @pytest.mark.drill

@@ -1,6 +1,7 @@
 """A service with a past, its page, and a real browser if this machine has one.
 
-Each is started once for all files: a test that changes something puts it back.
+One for each file: tests of processes, which share this process, end all of its children.
+A test that changes something puts it back.
 """
 
 import shutil
@@ -49,7 +50,7 @@ def load(params, report):
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     """Yield a running service with the jobs and the past of `sample.py`."""
     with Sandbox(JOBS + WORKERS) as sandbox:
@@ -64,20 +65,20 @@ def sandbox() -> Iterator[Sandbox]:
             yield sandbox
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def url(sandbox: Sandbox) -> Iterator[str]:
     """Yield the URL of a page with all buttons; its token is not used yet."""
     with page(sandbox) as url:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def visitor(url: str) -> Visitor:
     """Return a visitor who is signed in."""
     return Visitor(url).sign_in()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """Yield a running browser; skip where there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

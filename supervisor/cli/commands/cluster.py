@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 @click.group("cluster", cls=CommandGroup)
 def cluster() -> None:
-    """Several hosts with one jobs.yaml and one PostgreSQL (docs/cluster.md)."""
+    """Several hosts with one jobs.yaml and one PostgreSQL (docs/cluster.md).
+
+    \b
+    Examples:
+      nightshift cluster init postgresql://owner@db/ops --role nightshift
+      nightshift cluster status
+    """
 
 
 @command("init")
