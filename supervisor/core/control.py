@@ -35,19 +35,16 @@ from supervisor.core.effects import Record, RecordPause, RecordTick
 from supervisor.core.events import Requested
 from supervisor.core.incidents import CLOCK
 from supervisor.core.model import AuditEntry, Pause, Reason, Run, Trigger
+from supervisor.core.request_refusals import (
+    RequestRefusedError,
+    require_decided_here,
+    require_serving,
+)
 from supervisor.core.shutdown import drain, stop
 from supervisor.core.slots import find_blocker, replace_others
-from supervisor.core.state import RESERVED, RESTORE, VERIFY, ServicePhase
+from supervisor.core.state import RESERVED, RESTORE, VERIFY
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled
-
-
-class RequestRefusedError(Exception):
-    """Refusal of a request, with its status, error text and hint."""
-
-    def __init__(self, answer: ReplyStatus, error: str, hint: str = "") -> None:
-        super().__init__(error)
-        self.answer, self.error, self.hint = answer, error, hint
 
 
 def handle_request(turn: Turn, event: Requested) -> None:
@@ -145,7 +142,7 @@ def _test_channel(turn: Turn, name: str) -> tuple[int, ...]:
 
 
 def _run_jobs(turn: Turn, request: RunJobs) -> list[int]:
-    _require_serving(turn)
+    require_serving(turn)
     named = [_job(turn, name) for name in request.jobs]
     for job in named:
         if job.worker is None and request.set_json != "{}":
@@ -166,7 +163,7 @@ def _run_jobs(turn: Turn, request: RunJobs) -> list[int]:
 
 
 def _run_all(turn: Turn, only: tuple[str, ...]) -> list[int]:
-    _require_serving(turn)
+    require_serving(turn)
     chosen = [_job(turn, name).name for name in only]
     in_file = sorted(turn.scheduler.jobs.values(), key=lambda job: job.place)
     names = [job.name for job in in_file if job.enabled and (not only or job.name in chosen)]
@@ -209,21 +206,11 @@ def _open(turn: Turn, jobs: list[Job], request: RunJobs, batch: str) -> list[int
 
 def _open_reserved(turn: Turn, name: str, request: RestoreBackup | VerifyBackup) -> list[int]:
     """Open a run of a reserved job; `restore` holds the group `exclusive`."""
-    _require_serving(turn)
+    require_serving(turn)
     job = RESERVED[name]
     _require_no_open_run(turn, [job])
     given = msgspec.json.encode(request).decode()
     return [turn.open_run(job, turn.now, Trigger.MANUAL, set_json=given).id]
-
-
-def _require_serving(turn: Turn) -> None:
-    if turn.scheduler.life is not ServicePhase.SERVING:
-        raise RequestRefusedError(ReplyStatus.UNAVAILABLE, "the supervisor is stopping")
-    if turn.scheduler.ledger_error:
-        raise RequestRefusedError(
-            ReplyStatus.UNAVAILABLE,
-            f"the ledger cannot be written: {turn.scheduler.ledger_error}",
-        )
 
 
 def _check_restore(job: Job, dry_run: bool) -> Overlap:
@@ -233,6 +220,7 @@ def _check_restore(job: Job, dry_run: bool) -> Overlap:
 
 def _require_no_open_run(turn: Turn, jobs: list[Job], dry_run: bool = False) -> None:
     for job in jobs:
+        require_decided_here(turn, job)
         if not job.enabled:
             hint = "set enabled: true in jobs.yaml"
             raise RequestRefusedError(
@@ -255,7 +243,9 @@ def _pause(turn: Turn, request: PauseJob, by: str) -> tuple[int, ...]:
     until = None if request.for_s is None else turn.now + timedelta(seconds=request.for_s)
     pause = Pause(until, by, request.reason)
     if request.job:
-        turn.update_job_record(_job(turn, request.job).name, pause=pause)
+        job = _job(turn, request.job)
+        require_decided_here(turn, job)
+        turn.update_job_record(job.name, pause=pause)
     else:
         _pause_all(turn, pause)
     return ()

@@ -308,6 +308,19 @@ def test_a_confirmation_in_time_changes_nothing():
     assert harness.forces("a") == []
 
 
+@pytest.mark.parametrize(
+    "request_", [req.RunJobs(("a",)), req.RunAll(), req.PauseJob("a", None)], ids=str
+)
+def test_a_host_does_not_decide_what_the_cluster_decides(request_):
+    harness = host(job("a"), job("own", runs_on=("each",)), cluster=Cluster("dsn", "prod"))
+
+    reply = harness.asks(request_)
+
+    assert reply.answer is ReplyStatus.UNAVAILABLE
+    assert "a is a job of the cluster prod" in reply.error
+    assert harness.asks(req.RunJobs(("own",))).answer is ReplyStatus.OK
+
+
 def test_an_assigned_run_is_not_taken_up_again_by_its_host():
     harness = host()
     harness.asks(assignment(harness))
