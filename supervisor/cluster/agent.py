@@ -28,6 +28,8 @@ from supervisor.cluster.texts import Texts
 
 # What no wake-up announces is found by looking.
 LOOK_EVERY_S = 1.5
+# A host whose clock is further off than this does not lead.
+MOST_OFFSET_S = 2.0
 # After an error.
 REST_S = 1.0
 
@@ -93,11 +95,24 @@ class Agent:
         elif is_other_text:
             self._membership.tell(db, self._texts.config)
         self._work(db, self._assignments, seen)
-        may_lead = self._settings.cluster.lead and self._texts.config is not None
+        may_lead = self._may_lead(seen)
         self._candidate.look(db, seen, self._texts, may_lead)
         if seen.requests:
             self._requests.serve(db)
         self._wait()
+
+    def _may_lead(self, seen: glance.Glance) -> bool:
+        """Return whether this host may decide; a leader whose clock is wrong stands down.
+
+        Slots are opened by the leader's clock, and the next leader's must agree with it.
+        """
+        if abs(seen.offset_s) > MOST_OFFSET_S:
+            text = f"this clock is {seen.offset_s:+.1f}s off PostgreSQL's: it may not lead"
+            self._log.write_once(text)
+            if self._candidate.leads:
+                self._candidate.stand_down()
+            return False
+        return self._settings.cluster.lead and self._texts.config is not None
 
     def _join(self, db: Connection) -> Assignments:
         self._membership.join(db, self._texts.config)

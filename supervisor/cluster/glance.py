@@ -4,6 +4,8 @@ Everything else is asked only when this says that there is something to do, so t
 host costs the server less than a transaction a second.
 """
 
+import math
+import time
 from dataclasses import dataclass
 
 from supervisor.cluster import session
@@ -25,7 +27,8 @@ class Leading:
 class Glance:
     """config, sha256: the text of jobs.yaml in force. work: an attempt waits for a host.
 
-    requests: one waits for this host, or for its leader.
+    requests: one waits for this host, or for its leader. offset_s: this host's clock before
+    PostgreSQL's, at least.
     """
 
     config: int | None
@@ -33,6 +36,7 @@ class Glance:
     work: bool
     requests: bool
     leading: Leading | None
+    offset_s: float
 
 
 _GLANCE = """
@@ -40,7 +44,8 @@ SELECT newest.no, newest.sha256,
     EXISTS (SELECT 1 FROM procrastinate_jobs WHERE status = 'todo' AND queue_name <> %(leader)s),
     EXISTS (SELECT 1 FROM control_requests WHERE taken_at IS NULL
             AND (host = %(host)s OR (host IS NULL AND %(leads)s))),
-    job.id, job.status::text, job.worker_id, worker.last_heartbeat::text
+    job.id, job.status::text, job.worker_id, worker.last_heartbeat::text,
+    extract(epoch FROM clock_timestamp())::float8
 FROM (SELECT 1) AS always
 LEFT JOIN (SELECT no, sha256 FROM configs ORDER BY no DESC LIMIT 1) AS newest ON true
 LEFT JOIN procrastinate_jobs AS job ON job.queue_name = %(leader)s
@@ -52,8 +57,13 @@ def look(db: Connection, settings: AgentSettings, leads: bool) -> Glance:
     """Return what there is to do. Raises: psycopg.Error."""
     queue = session.queue_of(settings.schema, "leader")
     given = {"leader": queue, "host": settings.host, "leads": leads}
+    before = time.time()
     row = db.execute(session.query(_GLANCE), given).fetchone()
+    half_s = (time.time() - before) / 2
     assert row is not None
-    config, sha256, work, requests, job, status, worker, heartbeat = row
+    config, sha256, work, requests, job, status, worker, heartbeat, server = row
     leading = None if job is None else Leading(job, status, worker, heartbeat)
-    return Glance(config, sha256 or "", work, requests, leading)
+    found_s = before + half_s - server
+    # PostgreSQL may have answered at any moment of the look.
+    offset_s = math.copysign(max(0.0, abs(found_s) - abs(half_s)), found_s)
+    return Glance(config, sha256 or "", work, requests, leading, offset_s)

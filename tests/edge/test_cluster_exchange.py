@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from supervisor.cluster import engine, install, session
+from supervisor.cluster import engine, glance, install, session
+from supervisor.cluster.agent_settings import AgentSettings
 from supervisor.cluster.exchange import Exchange
 from supervisor.cluster.messages import Began, Ended, Lost, send
 from supervisor.cluster.shared_ledger import DeposedError, Leadership, SharedLedger
@@ -170,3 +171,16 @@ def test_a_newer_text_of_jobs_yaml_ends_a_leader(db, shared):
 
     with pytest.raises(DeposedError, match=r"another text of jobs\.yaml"):
         leader.poll(at())
+
+
+@pytest.mark.parametrize("off_s", [0.0, 3600.0, -3600.0])
+def test_a_glance_says_how_far_this_clock_is_off(db, monkeypatch, off_s):
+    right = time.time
+    monkeypatch.setattr("supervisor.cluster.glance.time.time", lambda: right() + off_s)
+    settings = AgentSettings("", "/state", "", 1, Cluster("", "test", "a"))
+
+    seen = glance.look(db, settings, leads=False)
+
+    assert abs(seen.offset_s - off_s) < 60
+    assert (seen.config, seen.sha256, seen.work, seen.requests) == (1, "5e", False, False)
+    assert seen.leading is not None
