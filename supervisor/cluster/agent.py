@@ -46,7 +46,7 @@ class Agent:
         self._membership = Membership(settings, self._local)
         self._texts = Texts(Path(settings.state, "jobs.accepted.yaml"), settings.host)
         self._candidate = Candidate(settings, self._log)
-        self._requests = RequestServer(settings, self._candidate, self._log)
+        self._requests = RequestServer(settings, self._candidate)
         self._gateway = Gateway(settings, self._candidate)
         self._assignments: Assignments | None = None
         self._db: Connection | None = None

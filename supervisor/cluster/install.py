@@ -11,7 +11,7 @@ from supervisor.cluster.session import Connection, query
 from supervisor.ledger.migrations import SCHEMA_VERSION
 from supervisor.ledger.rows import TABLES
 
-# PostgreSQL 13 has no gen_random_uuid() users and is no longer maintained.
+# PostgreSQL 13 is no longer maintained; the engine is tested from 14 on.
 OLDEST_SERVER = 140000
 _TYPES = (
     (r"\bINTEGER PRIMARY KEY\b", "BIGINT PRIMARY KEY"),

@@ -25,7 +25,7 @@ class HostView(Struct, frozen=True):
 
 
 class ClusterView(Struct, frozen=True):
-    """A cluster. lag_seconds: since the leader last recorded a tick."""
+    """A cluster. waiting: attempts that no host has taken yet."""
 
     name: str
     leader: str | None

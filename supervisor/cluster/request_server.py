@@ -11,7 +11,6 @@ from pathlib import Path
 from supervisor.cluster import session
 from supervisor.cluster.agent_settings import AgentSettings
 from supervisor.cluster.leadership import Candidate
-from supervisor.cluster.log_file import LogFile
 from supervisor.cluster.session import Connection
 
 # Who asks waits no longer than this (gateway.py).
@@ -23,8 +22,8 @@ AT_ONCE = 20
 class RequestServer:
     """The requests for this host."""
 
-    def __init__(self, settings: AgentSettings, candidate: Candidate, log: LogFile) -> None:
-        self._settings, self._candidate, self._log = settings, candidate, log
+    def __init__(self, settings: AgentSettings, candidate: Candidate) -> None:
+        self._settings, self._candidate = settings, candidate
 
     def serve(self, db: Connection) -> None:
         """Answer what waits. Raises: psycopg.Error."""

@@ -44,8 +44,8 @@ def queue_of(schema: str, *meaning: object) -> str:
 def connect(dsn: str, schema: str) -> Connection:
     """Return a connection whose statements begin in the cluster's schema, in autocommit.
 
-    It uses no prepared statements and sets its limits by statements, so that it works
-    behind pgbouncer, where only LISTEN does not.
+    It uses no prepared statements. Its limits and its schema are settings of the session, so
+    a pooler before PostgreSQL must pool sessions, not transactions.
 
     Raises: psycopg.Error.
     """
@@ -75,7 +75,7 @@ def query(text: str) -> LiteralString:
 class WakeLine:
     """A connection that learns when another host has something to do for us.
 
-    Without it (pgbouncer) what it would say is found by looking once a second.
+    What it misses is found by looking.
     """
 
     def __init__(self, dsn: str, schema: str) -> None:

@@ -6,13 +6,13 @@ Everything takes a random time. `Model` checks the promises while it goes on. A 
 be taken out, to show that the promise fails without it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 from supervisor.cluster.hosts import UNSEEN, HostWatch
-from supervisor.core import effects
+from supervisor.core import effects, schedule
 from supervisor.core import events as ev
 from supervisor.core.config_model import Config, IfLost, Job
 from supervisor.core.decide import decide, next_minute, next_wakeup
@@ -336,8 +336,6 @@ def open_runs(model: Model) -> list[Run]:
 
 def slots_without_outcome(model: Model) -> list[str]:
     """Return the due slots of each job that have neither a run nor a gap."""
-    from supervisor.core import schedule
-
     assert model.server.tick is not None
     missing = []
     for job in model.config.jobs:
@@ -355,6 +353,3 @@ def slots_without_outcome(model: Model) -> list[str]:
             if slot not in covered and not any(gap.since < slot <= gap.until for gap in gaps)
         ]
     return missing
-
-
-Check = Callable[[Model], object]
