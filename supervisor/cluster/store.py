@@ -42,6 +42,10 @@ class ClusterStore(Store):
         super().write(whole)
         self._note("turn", str(turn))
 
+    def write_unsynced(self, actions: Iterable[Written]) -> None:
+        """Commit all of these or none; PostgreSQL waits for its disk in any case."""
+        self.write(actions)
+
     def purge(self, keep: History, now: datetime) -> Purged:
         """Delete runs beyond the limits, here and in PostgreSQL."""
         purged = super().purge(keep, now)

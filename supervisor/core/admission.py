@@ -7,6 +7,8 @@ does not block the runs behind it. Pending and retrying runs take no pool place.
 thousand runs waited for one, each turn would write a thousand rows.
 """
 
+from itertools import islice
+
 from supervisor.core.config_model import Job
 from supervisor.core.dependencies import Unsatisfied, Waiting, evaluate
 from supervisor.core.model import Reason, Run, State, replace
@@ -27,6 +29,18 @@ def admit(turn: Turn) -> None:
             run = turn.scheduler.runs.get(number)
             if run is not None and run.state is State.PENDING:
                 _consider(turn, run)
+
+
+def next_attempts(scheduler: SchedulerState, most: int) -> tuple[tuple[int, int], ...]:
+    """Return the (run, attempt) pairs that may be launched next; () unless the pool is full.
+
+    A leader has no attempts of its own.
+    """
+    is_full = len(scheduler.live_attempts) >= scheduler.config.max_concurrent
+    if scheduler.is_leader or not is_full:
+        return ()
+    pending = (scheduler.runs[number] for _, _, number in islice(scheduler.queue, most))
+    return tuple((run.id, run.attempt + 1) for run in pending)
 
 
 def jobs_depended_on(run: Run, job: Job) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def open_due(turn: Turn, job: Job, since: datetime, away: str) -> None:
         slots = calendar.newest(ROWS + 1, since, turn.now)
     if len(slots) > ROWS:
         _open_gap(turn, job, calendar, since, slots, away)
-    turn.advance_seen_until(job.name, slots[-1])
+    turn.settle_slots(job.name, slots[-1])
     is_on_time = turn.now - slots[-1] < ON_TIME
     trigger = Trigger.SCHEDULE if is_on_time else Trigger.CATCH_UP
     # A pause applies to the slots before its end, even if it is over by now.

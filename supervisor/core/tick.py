@@ -20,7 +20,7 @@ from workers.units import format_duration
 BACK_STEP = timedelta(minutes=1)
 # Slots opened in one turn. The rest of a minute's follows in the next turns, with launches
 # and requests in between: ten thousand in one turn would take a second.
-CHUNK = 128
+CHUNK = 16
 # After a larger step back a user must decide which time is right.
 CLOCK_STEP = timedelta(hours=1)
 

@@ -171,6 +171,19 @@ class Turn(IncidentTurn):
         if known is None or known.seen_until < instant:
             self.update_job_record(job, seen_until=instant)
 
+    def settle_slots(self, job: str, newest: datetime) -> None:
+        """Settle the job's slots up to one whose row this turn records.
+
+        That row says it, too, so the job's record may come later.
+        """
+        known = self.scheduler.job_records.get(job)
+        if known is None:
+            self.update_job_record(job, seen_until=newest)
+        elif known.seen_until < newest:
+            changed = replace(known, seen_until=newest)
+            self.scheduler.job_records = self.scheduler.job_records.set(job, changed)
+            self.actions.append(Record(changed, soon=True))
+
     def rewind_seen_until(self, job: Job, fixed_until: datetime | None = None) -> None:
         """Let slots after now come again that a wrong clock had marked as done.
 

@@ -3,8 +3,9 @@
 import sqlite3
 
 from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlots
+from supervisor.ledger.promises import Promise
 
-Written = Record | RecordPause | RecordTick | ReleaseSlots
+Written = Record | RecordPause | RecordTick | ReleaseSlots | Promise
 
 
 class LedgerUnavailableError(Exception):

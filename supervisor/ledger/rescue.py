@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from supervisor.ledger import promises
 from supervisor.ledger.rows import TABLES, RowError, Table
 from supervisor.ledger.startup_memory import last_tick, pause
 
@@ -140,6 +143,10 @@ def _is_sound(key: object, value: object) -> bool:
         case "last_tick", str(text):
             with contextlib.suppress(RowError):
                 last_tick(text)
+                return True
+        case promises.META_KEY, str(text):
+            with contextlib.suppress(msgspec.MsgspecError):
+                promises.decode(text)
                 return True
     return False
 

@@ -5,13 +5,16 @@ anything else begins.
 """
 
 import sqlite3
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from supervisor.core.effects import RecordTick
 from supervisor.core.memory import Memory
-from supervisor.core.model import Pause
+from supervisor.core.model import JobRecord, Pause, Run, replace
+from supervisor.ledger import promises
 from supervisor.ledger.rows import (
     ATTEMPTS,
     INCIDENTS,
@@ -33,11 +36,15 @@ _INCIDENTS = (
     "WHERE closed_at IS NULL OR recovery_at IS NOT NULL OR acked_until IS NOT NULL ORDER BY id"
 )
 _UNFINISHED = f"WHERE run IN (SELECT id FROM runs WHERE {OF_OPEN}) AND ended_at IS NULL"
+_NEWEST_SLOTS = """SELECT job, (SELECT max(slot) FROM runs WHERE runs.job = jobs.job) AS newest
+    FROM jobs WHERE newest IS NOT NULL"""
 _NEWEST_RELOAD = RELOADS.select("ORDER BY rowid DESC LIMIT 1")
 
 
-def memory(db: sqlite3.Connection, newest_log: int) -> Memory:
-    """Return what the ledger remembers; newest_log: the largest run with output on disk.
+def memory(db: sqlite3.Connection, newest_log: int, boot: str) -> Memory:
+    """Return what the ledger remembers.
+
+    newest_log: the largest run with output on disk. boot: see `promises.boot_id`.
 
     Raises:
         RowError: a row cannot be decoded.
@@ -45,9 +52,9 @@ def memory(db: sqlite3.Connection, newest_log: int) -> Memory:
     """
     ticked = last_tick(meta(db, "last_tick"))
     return Memory(
-        runs=tuple(_all(db, RUNS, TO_REMEMBER)),
+        runs=tuple(_runs(db, boot)),
         attempts=tuple(_all(db, ATTEMPTS, ATTEMPTS.select(_UNFINISHED))),
-        marks=tuple(_all(db, MARKS, MARKS.select())),
+        marks=tuple(_marks(db)),
         incidents=tuple(_all(db, INCIDENTS, INCIDENTS.select(_INCIDENTS))),
         outbox=tuple(_all(db, OUTBOX, OUTBOX.select(f"WHERE {ALERT_WAITS} ORDER BY id"))),
         paused=pause(meta(db, "paused")),
@@ -82,6 +89,26 @@ def last_tick(text: str) -> RecordTick | None:
         return msgspec.json.decode(text, type=RecordTick) if text else None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise RowError(f"meta: last_tick: {error}") from error
+
+
+def _marks(db: sqlite3.Connection) -> Iterator[JobRecord]:
+    """Yield the record of each job, up to its newest slot, whose row may be newer."""
+    newest = dict(db.execute(_NEWEST_SLOTS))
+    for mark in _all(db, MARKS, MARKS.select()):
+        slot = newest.get(mark.job)
+        try:
+            seen = mark.seen_until if slot is None else datetime.fromisoformat(slot)
+            yield replace(mark, seen_until=max(mark.seen_until, seen))
+        except (TypeError, ValueError) as error:
+            raise RowError(f"runs: slot of {mark.job}: {error}") from error
+
+
+def _runs(db: sqlite3.Connection, boot: str) -> list[Run]:
+    runs = _all(db, RUNS, TO_REMEMBER)
+    try:
+        return promises.begun(runs, promises.decode(meta(db, promises.META_KEY)), boot)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise RowError(f"meta: {promises.META_KEY}: {error}") from error
 
 
 def touch_columns(db: sqlite3.Connection) -> None:

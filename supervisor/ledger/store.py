@@ -1,9 +1,10 @@
-"""The ledger's only writer: SQLite, WAL, synchronous FULL, one transaction per turn.
+"""The ledger's only writer: SQLite, WAL, one transaction per turn.
 
 No record, no launch: `write` either commits everything or raises
-LedgerUnavailableError and changes nothing. A file that is damaged, or deleted while
-in use, causes one such error; then a sound file takes its place, and `pop_damage` says
-what is missing in it. `file.py` opens and quarantines files; `queries.py` reads.
+LedgerUnavailableError and changes nothing. A commit waits for the disk (synchronous FULL),
+unless an earlier one has promised what it holds (`promises.py`). A file that is damaged,
+or deleted while in use, causes one such error; then a sound file takes its place, and
+`pop_damage` says what is missing in it. `file.py` opens files; `queries.py` reads.
 """
 
 import contextlib
@@ -19,8 +20,9 @@ import msgspec
 from supervisor.core.config_model import History
 from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlots
 from supervisor.core.memory import Memory
-from supervisor.ledger import ballast, file, full_disk, rescue, startup_memory
+from supervisor.ledger import ballast, file, full_disk, promises, rescue, startup_memory
 from supervisor.ledger.errors import OF_A_VALUE, LedgerUnavailableError, RowRefusedError, Written
+from supervisor.ledger.promises import Promise
 from supervisor.ledger.purge import Purge, Purged
 from supervisor.ledger.purge_logs import LogLimit
 from supervisor.ledger.rows import TABLES
@@ -44,6 +46,7 @@ class Store:
         self._damage = ""
         self._memory: Memory | None = None
         self._aside: Path | None = None
+        self._synchronous = ""
         self._db: sqlite3.Connection = None  # type: ignore[assignment]  # until it is opened
         self._open_whatever_is_there()
         self.keep_ballast()
@@ -74,10 +77,26 @@ class Store:
     # --- writing ----------------------------------------------------------------
 
     def write(self, actions: Iterable[Written]) -> None:
-        """Commit all of these or none. Raises: RowRefusedError, LedgerUnavailableError."""
+        """Commit all of these or none, and wait for the disk.
+
+        Raises: RowRefusedError, LedgerUnavailableError.
+        """
+        self._commit(actions, "FULL")
+
+    def write_unsynced(self, actions: Iterable[Written]) -> None:
+        """Commit all of these or none; a power cut may undo it until the next `write`.
+
+        Raises: RowRefusedError, LedgerUnavailableError.
+        """
+        self._commit(actions, "NORMAL")
+
+    def _commit(self, actions: Iterable[Written], synchronous: str) -> None:
         self._memory = None
         try:
             self._stay_in_place()
+            if synchronous != self._synchronous:
+                self._db.execute(f"PRAGMA synchronous = {synchronous}")
+                self._synchronous = synchronous
             self._db.execute("BEGIN IMMEDIATE")
             for action in actions:
                 self._write_one(action)
@@ -110,6 +129,8 @@ class Store:
                 self._note("paused", msgspec.json.encode(pause).decode())
             case RecordTick():
                 self._note("last_tick", msgspec.json.encode(action).decode())
+            case Promise():
+                self._note(promises.META_KEY, msgspec.json.encode(action).decode())
             case ReleaseSlots(job, after):
                 self._db.execute(
                     "UPDATE runs SET slot = NULL WHERE job = ? AND slot > ?",
@@ -156,7 +177,7 @@ class Store:
     def memory(self) -> Memory:
         """Return what a new supervisor must know of the past."""
         known, self._memory = self._memory, None
-        return known or startup_memory.memory(self._db, self._newest_log)
+        return known or startup_memory.memory(self._db, self._newest_log, promises.boot_id())
 
     def _note(self, key: str, value: str) -> None:
         self._db.execute(
@@ -171,7 +192,7 @@ class Store:
         self._place = file.ledger_path(self.path)
 
     def _use(self, db: sqlite3.Connection) -> None:
-        self._db = db
+        self._db, self._synchronous = db, "FULL"
         self._purge, self._log_limit = Purge(db), LogLimit(db)
 
     def _open_with_room(self) -> None:
@@ -211,7 +232,7 @@ class Store:
 
     def _read_all(self) -> None:
         startup_memory.touch_columns(self._db)
-        self._memory = startup_memory.memory(self._db, self._newest_log)
+        self._memory = startup_memory.memory(self._db, self._newest_log, promises.boot_id())
         self.instance = self._instance_of_this_folder()
         # A ledger that cannot be written is not usable, so write once.
         self._note("clean", startup_memory.meta(self._db, "clean") or "1")

@@ -12,9 +12,12 @@ from supervisor.api.bridge import LoopBridge
 from supervisor.containment.processes import Processes
 from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
+from supervisor.core.admission import next_attempts
 from supervisor.core.alert_model import HeartbeatCall, HeartbeatKind
 from supervisor.core.model import Attempt, Run
 from supervisor.core.state import SchedulerState
+from supervisor.ledger import promises
+from supervisor.ledger.errors import Written
 from supervisor.ledger.write_queue import WriteQueue
 from supervisor.log import ServiceLog
 from supervisor.notifications.alert_sender import AlertSender
@@ -58,7 +61,11 @@ class Effects:
     ) -> list[ev.Event]:
         """Perform all actions, records first; return the events that result."""
         launches = [action for action in actions if type(action) is effects.Launch]
-        problem = self._queue.take([redacted_record(action) for action in actions], at.mono)
+        problem = self._queue.take(
+            [redacted_record(action) for action in actions],
+            at.mono,
+            lambda: next_attempts(scheduler, promises.MOST),
+        )
         launches = self._tell_refused(launches, at)
         follow: list[ev.Event] = []
         if problem:
@@ -134,7 +141,7 @@ class Effects:
         return [launch for launch in launches if launch.run.id not in unrecorded]
 
 
-def _run_of(action: effects.Action) -> int:
+def _run_of(action: Written) -> int:
     """Return the run that a record is about; 0 if none."""
     match action:
         case effects.Record(Run(id=number)) | effects.Record(Attempt(run=number)):

@@ -47,12 +47,13 @@ class Process:
 
 @dataclass
 class Ledger:
-    """State that survives a crash."""
+    """State that survives a crash; resting: what may wait, and does not survive it."""
 
     runs: dict[int, Run] = field(default_factory=dict)
     slots: dict[tuple[str, datetime], int] = field(default_factory=dict)
     attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
     marks: dict[str, JobRecord] = field(default_factory=dict)
+    resting: dict[str, JobRecord] = field(default_factory=dict)
     gaps: list[MissedRange] = field(default_factory=list)
     incidents: dict[int, Incident] = field(default_factory=dict)
     alerts: dict[int, Alert] = field(default_factory=dict)
@@ -152,7 +153,7 @@ class Storm:
         memory = ev.Memory(
             runs=tuple(self.ledger.runs.values()),
             attempts=tuple(a for a in self.ledger.attempts.values() if a.ended_at is None),
-            marks=tuple(self.ledger.marks.values()),
+            marks=tuple(self._marks()),
             incidents=tuple(i for i in self.ledger.incidents.values() if _is_remembered(i)),
             outbox=tuple(waiting),
             paused=self.ledger.paused,
@@ -169,8 +170,20 @@ class Storm:
         self.send(ev.Restored(self.at(), self.config, memory, crashed=self.crashed))
         self.crashed = False
 
+    def _marks(self) -> list[JobRecord]:
+        """Return the marks up to the newest slots, as `startup_memory.memory` does."""
+        ledger = self.ledger
+        ledger.marks |= ledger.resting
+        ledger.resting.clear()
+        for run in ledger.runs.values():
+            mark = ledger.marks.get(run.job)
+            if mark is not None and run.slot is not None and run.slot > mark.seen_until:
+                ledger.marks[run.job] = replace(mark, seen_until=run.slot)
+        return list(ledger.marks.values())
+
     def crash(self) -> None:
         """Kill the supervisor: unwritten data and the state are lost."""
+        self.ledger.resting.clear()
         self.backlog.clear()
         self.ledger_broken = False
         self.crashed = True
@@ -297,7 +310,10 @@ class Storm:
                 self._write_run(run)
             case effects.Record(Attempt() as attempt):
                 ledger.attempts[attempt.run, attempt.number] = attempt
+            case effects.Record(JobRecord() as mark, soon=True):
+                ledger.resting[mark.job] = mark
             case effects.Record(JobRecord() as mark):
+                ledger.resting.pop(mark.job, None)
                 ledger.marks[mark.job] = mark
             case effects.Record(MissedRange() as gap):
                 ledger.gaps.append(gap)

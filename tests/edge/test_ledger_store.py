@@ -307,3 +307,20 @@ def test_a_full_disk_is_a_problem_until_the_ballast_is_given_up(small_disk):
     store.write([effects.Record(run(number)) for number in range(1, 2000)])
     assert store.memory().next_run == 2000
     store.close()
+
+
+def test_a_job_is_done_up_to_its_newest_slot_though_its_own_record_is_older(store):
+    mark = JobRecord("sync", AT)
+    store.write(
+        [
+            effects.Record(mark),
+            effects.Record(run(3)),
+            effects.Record(run(2)),
+            effects.Record(run(9, job="other")),
+        ]
+    )
+    store.write([effects.Record(replace(mark, job="idle")), effects.Record(run(5, slot=None))])
+
+    found = {each.job: each.seen_until for each in store.memory().marks}
+
+    assert found == {"sync": AT + timedelta(minutes=3), "idle": AT}

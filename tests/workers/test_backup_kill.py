@@ -1,16 +1,15 @@
 """Killed, or without power, at any moment: no file has a final name that does not verify."""
 
-import filecmp
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import pytest
 
+from tests.disk_image import a_disk_image, copied_at_one_instant, make_disk_image
 from tests.workers.backup_folder import a_database, a_writer, ours, root_only, run
 from workers.backup import listing, verify
 
@@ -135,19 +134,6 @@ def test_a_rotation_killed_before_any_change_of_a_name_leaves_copies_that_verify
     assert len(ours(copies)) == 3 * 2
 
 
-@contextmanager
-def a_disk_image(image, folder):
-    """A mounted ext4; its image can be copied away at any moment, as a power cut would."""
-    folder.mkdir(exist_ok=True)
-    mount = ["mount", "-o", "loop", str(image), str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a loop image cannot be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 @root_only
 @pytest.mark.slow
 @pytest.mark.timeout(300)
@@ -156,9 +142,7 @@ def test_a_power_cut_leaves_only_copies_that_verify(tmp_path):
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     dice, image = random.Random(seed), tmp_path / "disk.img"
-    with open(image, "wb") as file:
-        file.truncate(96 << 20)
-    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    make_disk_image(image, 96 << 20)
     source = a_database(tmp_path / "a.db", rows=12_000)
     finished = 0
 
@@ -180,22 +164,6 @@ def test_a_power_cut_leaves_only_copies_that_verify(tmp_path):
             shutil.rmtree(disk / "copies", ignore_errors=True)
 
     assert finished
-
-
-def copied_at_one_instant(image, cut):
-    """A copy of an image that the kernel may still write to.
-
-    Two copies after one another that are equal show the state between them;
-    a single one may have an old block of data beside a newer journal.
-    """
-    again = cut.with_suffix(".again")
-    shutil.copyfile(image, again)
-    while True:
-        again.rename(cut)
-        shutil.copyfile(image, again)
-        if filecmp.cmp(cut, again, shallow=False):
-            again.unlink()
-            return
 
 
 def proven_after(image, folder):
