@@ -27,6 +27,7 @@ from supervisor.core.admission import admit
 from supervisor.core.effects import Action
 from supervisor.core.events import (
     AttemptEvent,
+    AttemptEvents,
     Delivered,
     Event,
     Exited,
@@ -106,6 +107,9 @@ def decide(scheduler: SchedulerState, event: Event) -> tuple[SchedulerState, tup
             | HostLost()
         ):
             _attempt(turn, event)
+        case AttemptEvents(events=events):
+            for each in events:
+                _attempt(turn, each)
         case TimePassed():
             tick.time_passed(turn)
         case Requested():

@@ -287,10 +287,23 @@ AttemptEvent = (
     | NotBegun
     | HostLost
 )
+
+
+class AttemptEvents(Struct, frozen=True):
+    """Events of attempts that arrived together, in their order.
+
+    Each follows its rule; then runs are admitted once, to all places that became free.
+    """
+
+    at: At
+    events: tuple[AttemptEvent, ...]
+
+
 Event = (
     Restored
     | TimePassed
     | AttemptEvent
+    | AttemptEvents
     | Requested
     | Reloaded
     | ReloadRefused

@@ -6,7 +6,8 @@ event is kept. Only the loop's thread uses this module.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeGuard, get_args
 
 from supervisor.api.bridge import TurnObserver
 from supervisor.core import config_diff, effects
@@ -18,6 +19,8 @@ from supervisor.core.state import SchedulerState
 from supervisor.reloader import Reloader
 from supervisor.runtime.effects import Effects
 from supervisor.runtime.internal_errors import REST_S, InternalErrors, in_its_place
+
+_OF_ATTEMPTS = frozenset(get_args(ev.AttemptEvent))
 
 Decide = Callable[[SchedulerState, ev.Event], tuple[SchedulerState, tuple[effects.Action, ...]]]
 
@@ -77,7 +80,7 @@ class Turns:
         waiting = list(happened)
         while waiting:
             actions: list[effects.Action] = []
-            rest = deque(waiting)
+            rest = deque(_together(waiting))
             while rest:
                 event, before = rest.popleft(), self.scheduler
                 try:
@@ -95,7 +98,12 @@ class Turns:
         self._observer.publish()
 
     def _give_up(self, event: ev.Event, error: Exception) -> list[ev.Event]:
-        """Clean up after an event that could not be decided; return the events that replace it."""
+        """Clean up after an event that could not be decided; return the events that replace it.
+
+        Of several events, each is decided alone.
+        """
+        if isinstance(event, ev.AttemptEvents):
+            return list(event.events)
         at, where = event.at, type(event).__name__
         failure = self._errors.logged(error, where, at)
         match event:
@@ -123,6 +131,27 @@ class Turns:
         if isinstance(event, ev.ReloadRefused):
             return self._reloader.refused(event.problems, event.at.wall)
         return []
+
+
+def _together(happened: Iterable[ev.Event]) -> list[ev.Event]:
+    """Return the events, with those of attempts that follow each other as one."""
+    found: list[ev.Event] = []
+    group: list[ev.AttemptEvent] = []
+    for event in happened:
+        if _is_of_attempt(event):
+            group.append(event)
+        else:
+            found += (*_as_one(group), event)
+            group = []
+    return [*found, *_as_one(group)]
+
+
+def _as_one(group: list[ev.AttemptEvent]) -> Sequence[ev.Event]:
+    return [ev.AttemptEvents(group[-1].at, tuple(group))] if len(group) > 1 else group
+
+
+def _is_of_attempt(event: ev.Event) -> TypeGuard[ev.AttemptEvent]:
+    return type(event) in _OF_ATTEMPTS
 
 
 def _without_rows(memory: ev.Memory) -> ev.Memory:

@@ -4,7 +4,7 @@
 invariant is violated. `test_random_events.py` generates the events.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -237,6 +237,15 @@ class Storm:
     def empty(self, key: tuple[int, int]) -> None:
         del self.processes[key]
         self.send(ev.TreeEmpty(self.at(), *key, strays=("7 sleep",), cpu_s=0.1))
+
+    def end_together(self, keys: Iterable[tuple[int, int]], wait_status: int) -> None:
+        """End several attempts, whose events arrive at once."""
+        at, events = self.at(), list[ev.AttemptEvent]()
+        for key in keys:
+            if not self.processes.pop(key).exited:
+                events.append(ev.Exited(at, *key, wait_status))
+            events.append(ev.TreeEmpty(at, *key, cpu_s=0.1))
+        self.send(ev.AttemptEvents(at, tuple(events)))
 
     # --- the channels -------------------------------------------------------------
 

@@ -32,6 +32,7 @@ def _changes(
     known, first_new = scheduler.runs, scheduler.next_run
     if isinstance(event, ev.Restored):
         known, first_new = {run.id: run for run in event.memory.runs}, event.memory.next_run
+    causes = _causes(event)
     states: dict[int, State] = {}
     for action in actions:
         match action:
@@ -40,5 +41,15 @@ def _changes(
                 # A row of a run that had ended only adds its usage.
                 if before is not after and (before is not None or number >= first_new):
                     is_admitted = (before, after) in _ADMITTED
-                    yield before, Admission if is_admitted else type(event), after
+                    cause = causes.get(number, type(event))
+                    yield before, Admission if is_admitted else cause, after
                 states[number] = after
+
+
+def _causes(event: ev.Event) -> dict[int, Cause]:
+    """Return the event that ends each attempt, of several that arrived together."""
+    if not isinstance(event, ev.AttemptEvents):
+        return {}
+    return {
+        each.run: type(each) for each in reversed(event.events) if type(each) is not ev.Started
+    }

@@ -149,6 +149,13 @@ def empty(storm: Storm) -> None:
         storm.empty(key)
 
 
+def end_together(storm: Storm) -> None:
+    """End a few attempts at once, some of which may have exited before."""
+    keys = [key for key in storm.processes if storm.random.random() < 0.5]
+    if keys:
+        storm.end_together(keys, storm.random.choice([0, 0, 256]))
+
+
 def obey(storm: Storm) -> None:
     key = storm.any_process(lambda p: (p.is_asked_to_end or p.killed) and not p.exited)
     if key:
@@ -253,8 +260,8 @@ def fix_ledger(storm: Storm) -> None:
 
 KINDS = {
     moment: 30, a_while: 3, jump: 0.3, start: 10, speak: 10, end: 20, empty: 25, obey: 5,
-    vanish: 2, survive: 1, fault: 0.3, echo: 1, post: 8, ask: 3, reload: 0.7, crash: 0.5,
-    stop: 0.4, break_ledger: 0.3, fix_ledger: 1,
+    end_together: 3, vanish: 2, survive: 1, fault: 0.3, echo: 1, post: 8, ask: 3, reload: 0.7,
+    crash: 0.5, stop: 0.4, break_ledger: 0.3, fix_ledger: 1,
 }  # fmt: skip
 
 

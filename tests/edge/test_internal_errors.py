@@ -41,8 +41,10 @@ class Rules:
         self.kind, self.left = kind, times
 
     def __call__(self, scheduler: Any, event: ev.Event) -> Any:
-        if isinstance(event, self.kind) and self.left > 0:
-            self.left -= 1
+        is_group = isinstance(event, ev.AttemptEvents)
+        events = event.events if is_group else (event,)
+        if any(isinstance(each, self.kind) for each in events) and self.left > 0:
+            self.left -= not is_group  # each of them is decided again, alone
             raise DefectError("injected")
         return decide(scheduler, event)
 
