@@ -9,7 +9,6 @@ import re
 
 from supervisor.config import intervals
 from supervisor.config.problems import BadValueError
-from supervisor.config.systemd.calendar import to_cron
 from supervisor.core import schedule
 from workers.units import parse_duration
 
@@ -86,6 +85,9 @@ def _if_right(fields: list[str], why: str) -> str:
 def _of_systemd(text: str) -> str:
     if not re.search(r"[0-9*]:[0-9*]|\*-\*|\.\.", text):
         return ""
+    # Imported here, since only a mistake needs it: each start would pay for it.
+    from supervisor.config.systemd.calendar import to_cron
+
     try:
         found = to_cron(text)
     except BadValueError:

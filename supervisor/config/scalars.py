@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from supervisor.config import cron_hints, foreign_keys
+from supervisor.config import cron_hints
 from supervisor.config.key import Key, ValueKind
 from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.timezones import check_zone
@@ -124,6 +124,9 @@ def mail_address(text: str) -> str:
 def _bool(key: Key, text: str) -> bool:
     if text in _BOOLS:
         return _BOOLS[text]
+    # Imported here, since only a mistake needs it.
+    from supervisor.config import foreign_keys
+
     raise bad_value(key, text, foreign_keys.bool_advice(text))
 
 
@@ -170,6 +173,8 @@ def _choice(key: Key, text: str) -> object:
     for choice in key.choices:
         if choice == text:
             return choice
+    from supervisor.config import foreign_keys
+
     raise bad_value(key, text, foreign_keys.value_advice(key.name, text))
 
 

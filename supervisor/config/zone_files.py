@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
@@ -191,6 +190,9 @@ def _reader(folder: Path) -> Callable[[str], bytes]:
 
 
 def _of_package(name: str) -> bytes:
+    # Imported here: few machines lack zones of their own, and it brings a dozen modules.
+    from importlib.resources import files
+
     try:
         return files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
     except (ImportError, OSError):

@@ -11,11 +11,11 @@ import secrets
 import sqlite3
 import stat
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 
 from supervisor.ledger.migrations import MIGRATIONS, SCHEMA_VERSION
 
+_SCHEMA = Path(__file__).with_name("schema.sql")
 _BESIDE = ("", "-wal", "-shm", "-journal")
 # A smaller file is checked at every start, a larger one if it was not closed properly.
 CHECKED_BYTES = 32 * 1024**2
@@ -187,7 +187,7 @@ def copy_beside(db: sqlite3.Connection, path: Path) -> Path:
 
 
 def _create(db: sqlite3.Connection) -> None:
-    schema = files("supervisor.ledger").joinpath("schema.sql").read_text()
+    schema = _SCHEMA.read_text()
     instance = f"INSERT INTO meta VALUES ('instance', '{secrets.token_hex(16)}')"
     version = f"PRAGMA user_version = {SCHEMA_VERSION}"
     db.executescript(f"BEGIN; {schema}; {instance}; {version}; COMMIT;")
