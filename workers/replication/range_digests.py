@@ -75,21 +75,28 @@ def differing_ranges(between: Connections, pair: TablePair, scope: Scope) -> Dif
         f" FROM {pair.target} {joined} WHERE {scope.target} GROUP BY 1"
     )
     try:
-        with ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(between.target.unsorted, query)
-            ours = _ours(between, pair, scope, edges, _failing(asked))
-            theirs = {number: (int(bits, 2), rows) for number, bits, rows in asked.result()}
+        if edges.source:
+            with ThreadPoolExecutor(1) as pool:
+                asked = pool.submit(between.target.unsorted, query)
+                ours = _ours(between, pair, scope, edges, _failing(asked))
+                found = asked.result()
+        else:  # so few rows that a thread costs more than it saves
+            ours = _ours(between, pair, scope, edges, _no_failure)
+            found = between.target.execute(query).fetchall()
+        theirs = {number: (int(bits, 2), rows) for number, bits, rows in found}
     except (copy_format.UnfitValueError, sqlite3.OperationalError):
         refuse_misfits(between, pair, scope)
         raise
     places = [n for n, sums in enumerate(ours) if sums != theirs.get(n, (0, 0))]
     compared = sum(rows for _, rows in ours)
+    if not places:
+        return DifferingRows(compared, scope, empty=True, rows=0)
     # Through a separate key index, some ranges are no cheaper to read than the whole scope.
     by_index = pair.table.index_row and scope.source
-    if places and (len(places) > len(ours) / 2 or pair.scanned or by_index):
+    if len(places) > len(ours) / 2 or pair.scanned or by_index:
         return DifferingRows(compared, scope)
     rows = sum(ours[place][1] for place in places)
-    return DifferingRows(compared, _narrow(between, pair, scope, edges, places), not places, rows)
+    return DifferingRows(compared, _narrow(between, pair, scope, edges, places), rows=rows)
 
 
 def _edges(between: Connections, pair: TablePair, scope: Scope) -> Edges:
@@ -163,6 +170,10 @@ def _failing(asked: Future[Any]) -> Callable[[], None]:
             asked.result()
 
     return look
+
+
+def _no_failure() -> None:
+    """Do nothing: PostgreSQL has not been asked yet."""
 
 
 def _target_digest(between: Connections, pair: TablePair) -> str:

@@ -8,6 +8,7 @@ in both databases.
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 # Name of the key column of a table that declares no key.
 ROWID = "nightshift_rowid"
@@ -175,6 +176,7 @@ class TablePair:
         return self.table.scanned or any(typed.as_text for typed in self.key)
 
 
+@cache
 def kind_of(postgres_type: str) -> Kind:
     """Return the kind of a type as spelled by PostgreSQL's `format_type`."""
     name = re.sub(r"\(.*\)", "", postgres_type).strip().lower()
