@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""How the cost of each operation grows: with jobs, history, backups, incidents, runs, clients.
+"""How the cost of each operation grows: with jobs, runs, backups, tables, clients and so on.
 
 Each line is one operation of ours, called with its real parts, at growing numbers of one
 thing. What is said of it is an exponent: the slope of the curve on logarithmic axes between
-its last two points. 1 is linear, 2 a square; n log n is some 1.1. Seconds are CPU seconds.
+its last two points. 1 is linear, 2 a square; n log n is some 1.1. Seconds are CPU seconds,
+but for tables, where PostgreSQL works, too: they are of the wall clock.
 """
 
 import math
@@ -16,6 +17,7 @@ from pathlib import Path
 import growth_core
 import growth_files
 import growth_service
+import growth_tables
 import options
 from measured import ALL, Measured, Points
 from memory import machine
@@ -41,6 +43,7 @@ AXES = (
     Axis("incidents", (1, 10, 100, 1_000), (1, 10), growth_core.of_incidents),
     Axis("history", (100, 1_000, 10_000, 100_000, 1_000_000), (100, 1_000), growth_files.of_runs),
     Axis("backups", TENS, (10, 100), growth_files.of_backups),
+    Axis("tables", (1, 10, 100, 1_000), (1, 10), growth_tables.of_tables),
     Axis("running", (8, 50, 200), (2, 4), growth_service.of_running),
     Axis("clients", (1, 8, 64), (1, 2), growth_service.of_clients),
 )

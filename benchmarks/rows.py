@@ -145,6 +145,7 @@ _GROWTH = {
     "history": ("start", "purge, nothing to do", "history", "history of a job",
                 "history --state failed", "explain"),
     "backups": ("backups", "plan of a rotation"),
+    "tables": ("replication, first run", "replication, nothing changed"),
     "running": ("CPU", "memory"),
     "clients": ("status",),
 }  # fmt: skip
