@@ -1,6 +1,6 @@
 """Architecture test: which module may import which, read from the imports themselves.
 
-`ARROWS` is the plan of allowed imports. A new import between packages is a decision:
+`ALLOWED` lists the allowed imports. A new import between packages is a decision:
 add it there with a reason, or do without it.
 """
 
@@ -21,7 +21,7 @@ FILES = sorted([*ROOT.glob("supervisor/**/*.py"), *ROOT.glob("workers/**/*.py")]
 
 # A module, or a package with all its members -> which of our modules it may import. The
 # longest name that matches a module counts. `x.*` is x and all its members, `x` is x alone.
-ARROWS = {
+ALLOWED = {
     # the rules
     "supervisor.core": "supervisor.core.* workers.protocol workers.units",
     # jobs.yaml: read in a child process, or by the command line
@@ -127,7 +127,7 @@ ARROWS = {
 }
 
 # Modules used by both packages: values, texts and files, no code of the workers proper.
-DOOR = (
+SHARED = (
     "environment", "lock_file", "path_text", "protocol", "regular_file", "text", "units", "volume",
 )  # fmt: skip
 
@@ -180,14 +180,14 @@ def is_ours(module: str) -> bool:
     return module.split(".")[0] in ("supervisor", "workers")
 
 
-def room(module: str) -> str:
-    """Return the longest name in the plan that contains this module."""
-    fitting = [name for name in ARROWS if module == name or module.startswith(name + ".")]
+def rule_for(module: str) -> str:
+    """Return the longest name in ALLOWED that contains this module."""
+    fitting = [name for name in ALLOWED if module == name or module.startswith(name + ".")]
     return max(fitting, key=len)
 
 
 def is_allowed(module: str, imported: str) -> bool:
-    for target in ARROWS[room(module)].split():
+    for target in ALLOWED[rule_for(module)].split():
         package = target.removesuffix(".*")
         if imported == package or (target != package and imported.startswith(package + ".")):
             return True
@@ -195,30 +195,30 @@ def is_allowed(module: str, imported: str) -> bool:
 
 
 @pytest.mark.parametrize("module", TREES)
-def test_every_arrow_is_in_the_plan(module):
-    drawn = {imported for imported in imports(module) if is_ours(imported)}
+def test_every_import_between_packages_is_allowed(module):
+    found = {imported for imported in imports(module) if is_ours(imported)}
 
-    assert {each for each in drawn if not is_allowed(module, each)} == set()
-
-
-def test_every_room_of_the_plan_exists():
-    assert {name for name in ARROWS if name not in TREES} == set()
+    assert {each for each in found if not is_allowed(module, each)} == set()
 
 
-def test_workers_know_nothing_of_their_supervisor():
-    knowing = {
+def test_every_module_with_a_rule_exists():
+    assert {name for name in ALLOWED if name not in TREES} == set()
+
+
+def test_workers_import_nothing_of_the_supervisor():
+    importing = {
         module
         for module in TREES
         if module.startswith("workers")
         and any(i.startswith("supervisor") for i in imports(module))
     }
 
-    assert knowing == set()
+    assert importing == set()
 
 
-def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
-    door = {"workers"}
-    door |= {f"workers.{name}" for name in DOOR}
+def test_the_supervisor_imports_only_shared_modules_of_the_workers():
+    shared = {"workers"}
+    shared |= {f"workers.{name}" for name in SHARED}
     in_other_processes = {
         "supervisor.containment.spawn",
         "supervisor.containment.fork_server",
@@ -238,15 +238,15 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.config.fingerprint",
     }
 
-    behind = {
+    others = {
         (module, imported)
         for module in TREES
         if module.startswith("supervisor") and module not in in_other_processes
         for imported in imports(module)
-        if imported.startswith("workers") and imported not in door
+        if imported.startswith("workers") and imported not in shared
     }
 
-    assert behind == set()
+    assert others == set()
 
 
 def test_the_page_is_a_client_that_nothing_of_the_service_imports():
@@ -304,7 +304,7 @@ def test_what_the_core_takes_of_the_system_only_reads_values(module):
 
 
 @pytest.mark.parametrize("module", CORE)
-def test_the_core_reads_no_clock_and_throws_no_dice(module):
+def test_the_core_reads_no_clock_and_uses_no_randomness(module):
     calls = {
         node.func.attr
         for node in ast.walk(TREES[module])
@@ -337,7 +337,7 @@ def test_the_supervisors_own_process_never_loads_a_worker(module):
     )
 
     workers = {name for name in loaded if name.startswith("workers.")}
-    assert workers <= {f"workers.{name}" for name in (*DOOR, "report")}
+    assert workers <= {f"workers.{name}" for name in (*SHARED, "report")}
     late = {"prometheus_client"}  # at the first scrape
     assert loaded & {"requests", "urllib3", "psycopg", "psutil", "multiprocess", *late} == set()
 
@@ -362,11 +362,11 @@ def test_a_command_that_only_asks_loads_neither_jobs_yaml_nor_calendars(command)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_a_module_says_what_it_is_and_keeps_to_one_screenful_of_ideas(file):
+def test_a_module_has_a_docstring_a_name_and_a_bounded_length(file):
     text = file.read_text()
 
     assert ast.get_docstring(TREES[name_of(file)]), "a module begins with a docstring"
-    assert text.count("\n") <= LONGEST, "split a room when it holds two ideas"
+    assert text.count("\n") <= LONGEST, "split a file when it holds two ideas"
     assert not FORBIDDEN_NAMES & set(file.stem.split("_")), "a name says what lives here"
 
 
