@@ -224,6 +224,7 @@ def test_a_cancelled_rotation_leaves_whole_copies(daily_copies):
     assert listed(daily_copies[0].parent) == daily_copies
 
 
+@pytest.mark.long
 def test_a_killed_rotation_leaves_whole_copies(daily_copies):
     seed = random.randrange(2**32)
     print(f"seed {seed}")
