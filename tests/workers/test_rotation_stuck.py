@@ -27,7 +27,7 @@ def made(tmp_path_factory):
     return the_copy(room / "copies")
 
 
-def some_nights(made, directory):
+def some_copies(made, directory):
     """Five nightly copies, the newest of this hour; newest first."""
     now = datetime.now(UTC)
     return [dated(made, directory, now - timedelta(days=day)) for day in range(5)]
@@ -35,7 +35,7 @@ def some_nights(made, directory):
 
 @pytest.fixture
 def daily_copies(made, tmp_path):
-    return some_nights(made, tmp_path / "copies")
+    return some_copies(made, tmp_path / "copies")
 
 
 def rotated(directory, /, received=None, **more):
@@ -137,7 +137,7 @@ def test_a_copy_that_went_meanwhile_is_no_failure(daily_copies, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["missing", "a file", "in use"])
 def test_a_dead_place_does_not_stop_the_rotation_of_the_others(made, tmp_path, daily_copies, kind):
-    dead, third, received = tmp_path / "nas", some_nights(made, tmp_path / "third"), []
+    dead, third, received = tmp_path / "nas", some_copies(made, tmp_path / "third"), []
     if kind == "a file":
         dead.write_text("no folder")
     elif kind == "in use":
@@ -157,7 +157,7 @@ def test_a_dead_place_does_not_stop_the_rotation_of_the_others(made, tmp_path, d
 
 
 def test_all_places_are_rotated_and_counted(made, tmp_path, daily_copies):
-    third = some_nights(made, tmp_path / "third")
+    third = some_copies(made, tmp_path / "third")
 
     result = rotated(daily_copies[0].parent, copies=[str(third[0].parent)])
 
