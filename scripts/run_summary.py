@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a night achieved, in a few lines, from the newest run of each job.
+"""Summarise, in a few lines, the newest run of each job.
 
     scripts/run_summary.py STATE_FOLDER
 
@@ -74,7 +74,7 @@ WORDS: Mapping[str, Callable[[Result], str]] = {
 }
 
 
-def of_the_night(runs: Sequence[Run]) -> list[Run]:
+def of_the_newest_batch(runs: Sequence[Run]) -> list[Run]:
     """Return each job's newest run since the last request to run all jobs, oldest first."""
     since = max((run.due for run in runs if run.batch), default=None)
     oldest_first = sorted(runs, key=lambda run: run.id)
@@ -82,7 +82,7 @@ def of_the_night(runs: Sequence[Run]) -> list[Run]:
     return sorted(newest.values(), key=lambda run: run.id)
 
 
-def account(runs: Sequence[Run]) -> list[str]:
+def summary(runs: Sequence[Run]) -> list[str]:
     """Return a line for each run."""
     return [f"  {run.job:<24}{_line(run)}" for run in runs]
 
@@ -111,10 +111,10 @@ def main() -> int:
         history = History(given.state)
         runs = history.runs(RunFilter())
     except sqlite3.Error as error:
-        print(f"account: cannot read the ledger in {given.state}: {error}", file=sys.stderr)
+        print(f"run_summary: cannot read the ledger in {given.state}: {error}", file=sys.stderr)
         return 1
-    print("\nThe account of the night:\n")
-    print("\n".join(account(of_the_night(runs))))
+    print("\nSummary of the runs:\n")
+    print("\n".join(summary(of_the_newest_batch(runs))))
     return 0
 
 

@@ -1,6 +1,6 @@
 """Fixtures and Hypothesis profiles shared by all test folders.
 
-`quick` is in force unless `--hypothesis-profile=thorough` asks for six times as many examples.
+`quick` is in force unless `--hypothesis-profile=thorough` asks for twelve times as many examples.
 """
 
 import signal
@@ -19,7 +19,7 @@ UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 SERVERS = frozenset({"postgres_server", "s3"})
 # A shell that begins this in the background lets SIGINT be ignored, also by what is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-settings.register_profile("quick", UNHURRIED, max_examples=10)
+settings.register_profile("quick", UNHURRIED, max_examples=5)
 settings.register_profile("thorough", UNHURRIED, max_examples=60)
 settings.load_profile("quick")
 

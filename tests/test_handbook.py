@@ -42,15 +42,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
-def test_every_page_can_be_reached_from_the_door(page: Path) -> None:
-    doors = (DOCS / "index.md", DOCS / "design" / "README.md")
+def test_every_page_can_be_reached_from_an_index(page: Path) -> None:
+    indexes = (DOCS / "index.md", DOCS / "design" / "README.md")
     reached = {
-        (door.parent / target.partition("#")[0]).resolve()
-        for door in doors
-        for target in links(door.read_text())
+        (index.parent / target.partition("#")[0]).resolve()
+        for index in indexes
+        for target in links(index.read_text())
     }
 
-    assert page in {*reached, *doors}
+    assert page in {*reached, *indexes}
     assert str(page.relative_to(DOCS)) in (ROOT / "mkdocs.yml").read_text()
 
 

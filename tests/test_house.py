@@ -1,17 +1,17 @@
 """Architecture test: which module may import which, read from the imports themselves.
 
-`ARROWS` is the plan of allowed imports. A new import between packages is a decision:
+`ALLOWED` lists the allowed imports. A new import between packages is a decision:
 add it there with a reason, or do without it.
 """
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import pytest
 from hypothesis import settings
 
 from supervisor.core.dependencies import find_cycle
@@ -21,7 +21,7 @@ FILES = sorted([*ROOT.glob("supervisor/**/*.py"), *ROOT.glob("workers/**/*.py")]
 
 # A module, or a package with all its members -> which of our modules it may import. The
 # longest name that matches a module counts. `x.*` is x and all its members, `x` is x alone.
-ARROWS = {
+ALLOWED = {
     # the rules
     "supervisor.core": "supervisor.core.* workers.protocol workers.units",
     # jobs.yaml: read in a child process, or by the command line
@@ -127,7 +127,7 @@ ARROWS = {
 }
 
 # Modules used by both packages: values, texts and files, no code of the workers proper.
-DOOR = (
+SHARED = (
     "environment", "lock_file", "path_text", "protocol", "regular_file", "text", "units", "volume",
 )  # fmt: skip
 
@@ -143,7 +143,9 @@ OF_THE_SYSTEM = {
                                 "signal.SIGABRT", "signal.SIGBUS", "signal.SIGKILL",
                                 "signal.SIGSEGV", "signal.SIGXCPU", "signal.SIGXFSZ"},
 }  # fmt: skip
+CLOCK_OWNERS = ("datetime", "date", "time", "random")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "time_ns", "monotonic_ns", "localtime"}
+EFFECTS = {"open", "print", "input", "exec", "eval", "__import__"}
 
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
 LONGEST = 320
@@ -154,71 +156,123 @@ def name_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-TREES = {name_of(file): ast.parse(file.read_text(), str(file)) for file in FILES}
-CORE = sorted(name for name in TREES if name.startswith("supervisor.core"))
+NAMES = {name_of(file): file for file in FILES}
+CORE = sorted(name for name in NAMES if name.startswith("supervisor.core"))
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """What is compared of a module; its tree is not kept, for all trees are 400,000 objects.
+
+    used: `os.kill` wherever that stands. called: `open` and `time.time` where they are called.
+    """
+
+    file: Path
+    imports: frozenset[str]
+    used: frozenset[str]
+    called: frozenset[str]
+    has_docstring: bool
+    lines: int
 
 
 @cache
-def imports(module: str) -> tuple[str, ...]:
+def modules() -> Mapping[str, Module]:
+    """Return every module of the two packages by its name, each file read once."""
+    return {name: read(file) for name, file in NAMES.items()}
+
+
+def read(file: Path) -> Module:
+    text = file.read_text()
+    tree = ast.parse(text, str(file))
+    imports, used, called = set(), set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.update(imported(node, file))
+        elif isinstance(node, ast.Attribute):
+            used.add(dotted(node))
+        elif isinstance(node, ast.Call):
+            called.add(dotted(node.func))
+    has_docstring = ast.get_docstring(tree) is not None
+    return Module(
+        file,
+        frozenset(imports),
+        frozenset(used),
+        frozenset(called),
+        has_docstring,
+        text.count("\n"),
+    )
+
+
+def dotted(node: ast.expr) -> str:
+    """Return a name, or a name and its attribute; "" of anything else."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return f"{node.value.id}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def imported(node: ast.Import | ast.ImportFrom, file: Path) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    assert node.level == 0, f"{file}: imports are absolute"
+    assert node.module
+    for alias in node.names:
+        whole = f"{node.module}.{alias.name}"
+        yield whole if whole in NAMES else node.module
+
+
+def imports(module: str) -> frozenset[str]:
     """Return every module that this module imports, anywhere in its code."""
-    return tuple(_imports(module))
-
-
-def _imports(module: str) -> Iterator[str]:
-    for node in ast.walk(TREES[module]):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: imports are absolute"
-            assert node.module
-            for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                yield whole if whole in TREES else node.module
+    return modules()[module].imports
 
 
 def is_ours(module: str) -> bool:
     return module.split(".")[0] in ("supervisor", "workers")
 
 
-def room(module: str) -> str:
-    """Return the longest name in the plan that contains this module."""
-    fitting = [name for name in ARROWS if module == name or module.startswith(name + ".")]
+def rule_for(module: str) -> str:
+    """Return the longest name in ALLOWED that contains this module."""
+    fitting = [name for name in ALLOWED if module == name or module.startswith(name + ".")]
     return max(fitting, key=len)
 
 
 def is_allowed(module: str, imported: str) -> bool:
-    for target in ARROWS[room(module)].split():
+    for target in ALLOWED[rule_for(module)].split():
         package = target.removesuffix(".*")
         if imported == package or (target != package and imported.startswith(package + ".")):
             return True
     return False
 
 
-@pytest.mark.parametrize("module", TREES)
-def test_every_arrow_is_in_the_plan(module):
-    drawn = {imported for imported in imports(module) if is_ours(imported)}
+def test_every_import_between_packages_is_allowed():
+    refused = {
+        f"{module} imports {each}"
+        for module in NAMES
+        for each in imports(module)
+        if is_ours(each) and not is_allowed(module, each)
+    }
 
-    assert {each for each in drawn if not is_allowed(module, each)} == set()
+    assert refused == set()
 
 
-def test_every_room_of_the_plan_exists():
-    assert {name for name in ARROWS if name not in TREES} == set()
+def test_every_module_with_a_rule_exists():
+    assert {name for name in ALLOWED if name not in NAMES} == set()
 
 
-def test_workers_know_nothing_of_their_supervisor():
-    knowing = {
+def test_workers_import_nothing_of_the_supervisor():
+    importing = {
         module
-        for module in TREES
+        for module in NAMES
         if module.startswith("workers")
         and any(i.startswith("supervisor") for i in imports(module))
     }
 
-    assert knowing == set()
+    assert importing == set()
 
 
-def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
-    door = {"workers"}
-    door |= {f"workers.{name}" for name in DOOR}
+def test_the_supervisor_imports_only_shared_modules_of_the_workers():
+    shared = {"workers"}
+    shared |= {f"workers.{name}" for name in SHARED}
     in_other_processes = {
         "supervisor.containment.spawn",
         "supervisor.containment.fork_server",
@@ -238,21 +292,21 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.config.fingerprint",
     }
 
-    behind = {
+    others = {
         (module, imported)
-        for module in TREES
+        for module in NAMES
         if module.startswith("supervisor") and module not in in_other_processes
         for imported in imports(module)
-        if imported.startswith("workers") and imported not in door
+        if imported.startswith("workers") and imported not in shared
     }
 
-    assert behind == set()
+    assert others == set()
 
 
 def test_the_page_is_a_client_that_nothing_of_the_service_imports():
     importing = {
         module
-        for module in TREES
+        for module in NAMES
         if not module.startswith("supervisor.web")
         and any(each.startswith("supervisor.web") for each in imports(module))
     }
@@ -263,11 +317,11 @@ def test_the_page_is_a_client_that_nothing_of_the_service_imports():
 def test_spans_are_made_by_a_client_that_nothing_of_the_service_imports():
     importing = {
         module
-        for module in TREES
+        for module in NAMES
         if not module.startswith("supervisor.telemetry")
         and any(each.startswith("supervisor.telemetry") for each in imports(module))
     }
-    with_sdk = {module for module in TREES if any("opentelemetry" in i for i in imports(module))}
+    with_sdk = {module for module in NAMES if any("opentelemetry" in i for i in imports(module))}
 
     assert importing == {"supervisor.cli.commands.otel"}
     assert with_sdk == {"supervisor.telemetry.otlp"}
@@ -275,111 +329,99 @@ def test_spans_are_made_by_a_client_that_nothing_of_the_service_imports():
 
 def test_no_imports_go_in_a_circle():
     ours = {
-        module: tuple(each for each in imports(module) if each in TREES and each != module)
-        for module in TREES
+        module: tuple(each for each in imports(module) if each in NAMES and each != module)
+        for module in NAMES
     }
 
     assert find_cycle(ours) is None
 
 
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_imports_values_only(module):
-    foreign = {each.split(".")[0] for each in imports(module) if not is_ours(each)}
-
-    allowed = VALUE_LIBRARIES | {name.split(".")[0] for name in OF_THE_SYSTEM.get(module, ())}
-    assert foreign <= allowed
-
-
-@pytest.mark.parametrize("module", sorted(OF_THE_SYSTEM))
-def test_what_the_core_takes_of_the_system_only_reads_values(module):
-    taken = {
-        f"{node.value.id}.{node.attr}"
-        for node in ast.walk(TREES[module])
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id in ("os", "signal")
+def test_the_core_imports_values_only():
+    foreign = {
+        f"{module} imports {each}"
+        for module in CORE
+        for each in imports(module)
+        if not is_ours(each) and each.split(".")[0] not in allowed_libraries(module)
     }
 
-    assert taken <= OF_THE_SYSTEM[module]
+    assert foreign == set()
 
 
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_reads_no_clock_and_throws_no_dice(module):
-    calls = {
-        node.func.attr
-        for node in ast.walk(TREES[module])
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id in ("datetime", "date", "time", "random")
-    }
-    opened = {
-        node.func.id
-        for node in ast.walk(TREES[module])
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("open", "print", "input", "exec", "eval", "__import__")
-    }
-
-    assert calls & CLOCKS == set()
-    assert opened == set()
+def allowed_libraries(module: str) -> set[str]:
+    return VALUE_LIBRARIES | {name.split(".")[0] for name in OF_THE_SYSTEM.get(module, ())}
 
 
-@pytest.mark.parametrize(
-    "module", ["supervisor.service", "supervisor.runtime.loop", "supervisor.__main__"]
-)
-def test_the_supervisors_own_process_never_loads_a_worker(module):
-    script = f"import sys, {module}; print(*sys.modules)"
-    loaded = set(
-        subprocess.run(
-            [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
-        ).stdout.split()
+def test_what_the_core_takes_of_the_system_only_reads_values():
+    for module, allowed in OF_THE_SYSTEM.items():
+        used = {each for each in modules()[module].used if each.startswith(("os.", "signal."))}
+        assert used <= allowed, module
+
+
+def test_the_core_reads_no_clock_and_uses_no_randomness():
+    impure = {f"{module} calls {each}" for module in CORE for each in impure_calls(module)}
+
+    assert impure == set()
+
+
+def impure_calls(module: str) -> set[str]:
+    clocks = {f"{owner}.{call}" for owner in CLOCK_OWNERS for call in CLOCKS}
+    return modules()[module].called & (clocks | EFFECTS)
+
+
+def loaded_with(*names: str) -> set[str]:
+    """Return the modules that a new process has loaded after the import of these."""
+    script = f"import sys, {', '.join(names)}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
     )
+    return set(done.stdout.split())
+
+
+def test_the_supervisors_own_process_never_loads_a_worker():
+    loaded = loaded_with("supervisor.service", "supervisor.runtime.loop", "supervisor.__main__")
 
     workers = {name for name in loaded if name.startswith("workers.")}
-    assert workers <= {f"workers.{name}" for name in (*DOOR, "report")}
+    assert workers <= {f"workers.{name}" for name in (*SHARED, "report")}
     late = {"prometheus_client"}  # at the first scrape
     assert loaded & {"requests", "urllib3", "psycopg", "psutil", "multiprocess", *late} == set()
 
 
-@pytest.mark.parametrize("command", ["status", "history", "logs", "stop", "healthcheck"])
-def test_a_command_that_only_asks_loads_neither_jobs_yaml_nor_calendars(command):
-    script = f"import sys, supervisor.cli.commands.{command}; print(*sys.modules)"
-    loaded = set(
-        subprocess.run(
-            [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
-        ).stdout.split()
-    )
+def test_a_command_that_only_asks_loads_neither_jobs_yaml_nor_calendars():
+    commands = ("status", "history", "logs", "stop", "healthcheck")
 
-    late = (
+    loaded = loaded_with(*(f"supervisor.cli.commands.{command}" for command in commands))
+
+    late = {
         "supervisor.config",
         "supervisor.core.schedule",
         "supervisor.ledger",
         "sqlite3",
         "yaml",
-    )
-    assert loaded & set(late) == set()
+    }
+    assert loaded & late == set()
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_a_module_says_what_it_is_and_keeps_to_one_screenful_of_ideas(file):
-    text = file.read_text()
+def test_a_service_without_a_cluster_imports_nothing_of_one():
+    loaded = loaded_with("supervisor.service", "supervisor.api.serving")
 
-    assert ast.get_docstring(TREES[name_of(file)]), "a module begins with a docstring"
-    assert text.count("\n") <= LONGEST, "split a room when it holds two ideas"
-    assert not FORBIDDEN_NAMES & set(file.stem.split("_")), "a name says what lives here"
+    assert {name for name in loaded if name.startswith(("supervisor.cluster", "psycopg"))} == set()
+
+
+def test_a_module_has_a_docstring_a_name_and_a_bounded_length():
+    faults = {
+        f"{name}: {fault}"
+        for name, module in modules().items()
+        for fault, is_found in (
+            ("a module begins with a docstring", not module.has_docstring),
+            ("split a file when it holds two ideas", module.lines > LONGEST),
+            ("a name says what is in it", FORBIDDEN_NAMES & set(module.file.stem.split("_"))),
+        )
+        if is_found
+    }
+
+    assert faults == set()
 
 
 def test_no_property_test_is_timed():
     assert settings.default is not None
     assert settings.default.deadline is None
-
-
-def test_a_service_without_a_cluster_imports_nothing_of_one():
-    script = "import sys, supervisor.service, supervisor.api.serving; print(*sys.modules)"
-    shown = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    loaded = shown.stdout.split()
-
-    assert [name for name in loaded if name.startswith(("supervisor.cluster", "psycopg"))] == []

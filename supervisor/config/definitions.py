@@ -1,5 +1,6 @@
 """Makes the views of job definitions, with secrets masked, and jobs of such views."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,46 +15,26 @@ from supervisor.core.views import Definition
 from supervisor.redaction.secrets import secrets_among
 from workers.text import readable
 
+# Fields of a job that its definition shows in another form, or not at all.
+_SHOWN_OTHERWISE = frozenset(("place", "argv", "shell", "params_json"))
+_SECONDS = re.compile("_s$")
 _OF_EACH_RUN = tuple(f"NIGHTSHIFT_{name}" for name in ("RUN", "SLOT", "TRIGGER", "ATTEMPT"))
 
 
 def definition_of(definition: Job, mask: Callable[[str], str]) -> Definition:
     """Return a job as its definition in jobs.yaml, with secrets masked."""
-    shown = Definition(
-        name=definition.name,
-        worker=definition.worker,
-        command=definition.shell if definition.argv is None else definition.argv,
-        shell_use=None if definition.shell is None else definition.shell_use,
-        cron=definition.cron,
-        timezone=definition.timezone,
-        deps=definition.deps,
-        timeout_seconds=definition.timeout_s,
-        kill_grace_seconds=definition.kill_grace_s,
-        retries=definition.retries,
-        retry_delay_seconds=definition.retry_delay_s,
-        retry_backoff=definition.retry_backoff,
-        retry_max_delay_seconds=definition.retry_max_delay_s,
-        success_exit_status=definition.success_exit_status,
-        exclusive=definition.exclusive,
-        overlap=definition.overlap,
-        catch_up=definition.catch_up,
-        catch_up_window_seconds=definition.catch_up_window_s,
-        run_on_startup=definition.run_on_startup,
-        enabled=definition.enabled,
-        with_=msgspec.json.decode(definition.params_json),
-        env=dict(definition.env),
-        inherit_env=definition.inherit_env,
-        cwd=definition.cwd,
-        nice=definition.nice,
-        limits=definition.limits,
-        python=definition.python,
-        late_after_seconds=definition.late_after_s,
-        heartbeat=definition.heartbeat,
-        runs_on=definition.runs_on,
-        if_lost=definition.if_lost,
-        description=definition.description,
-        docs=definition.docs,
-    )
+    fields: dict[str, Any] = {
+        _SECONDS.sub("_seconds", name): value
+        for name, value in msgspec.structs.asdict(definition).items()
+        if name not in _SHOWN_OTHERWISE
+    }
+    fields |= {
+        "command": definition.shell if definition.argv is None else definition.argv,
+        "shell_use": None if definition.shell is None else definition.shell_use,
+        "with_": msgspec.json.decode(definition.params_json),
+        "env": dict(definition.env),
+    }
+    shown = Definition(**fields)
     return msgspec.convert(_masked(msgspec.to_builtins(shown), mask), Definition)
 
 

@@ -26,7 +26,7 @@ A_MOMENT = timedelta(milliseconds=300)
 
 
 class Clock:
-    """The wall clock of each Python process started in this House."""
+    """The wall clock of each Python process started in this sandbox."""
 
     def __init__(self, sandbox: Sandbox, local: str) -> None:
         """Start the clock at `local`, such as 2026-02-09 01:59:58 (UTC)."""

@@ -50,7 +50,7 @@ class Sandbox:
     """A folder with jobs.yaml, state folder and socket; no supervisor runs in it yet."""
 
     def __init__(self, jobs: str = "") -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="night-", dir="/tmp"))
+        self.root = Path(tempfile.mkdtemp(prefix="nightshift-", dir="/tmp"))
         self.config = self.root / "jobs.yaml"
         self.state = self.root / "state"
         self.socket = self.state / "nightshift.sock"
@@ -158,6 +158,6 @@ def supervised(sandbox: Sandbox, *words: str) -> Iterator["subprocess.Popen[str]
 
 @contextmanager
 def living(jobs: str, *words: str) -> Iterator[Sandbox]:
-    """Yield a House with a running supervisor."""
+    """Yield a sandbox with a running supervisor."""
     with Sandbox(jobs) as sandbox, supervised(sandbox, *words):
         yield sandbox

@@ -1,4 +1,4 @@
-"""import crontab, through the front door."""
+"""import crontab, as a user types it."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""simulate, and the difference that an edit makes, through the front door."""
+"""simulate, and the difference that an edit makes, as a user types it."""
 
 import json
 

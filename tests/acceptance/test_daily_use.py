@@ -104,7 +104,7 @@ def test_a_command_in_the_text_is_one(served: Sandbox, command: str) -> None:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Sandbox]:
-    """The shipped jobs after a night, with a service that may be asked."""
+    """The shipped jobs after a run of each, with a service that may be asked."""
     with Webhook() as hook, Sandbox((ROOT / "jobs.yaml").read_text()) as sandbox:
         sandbox.environ["NOTIFICATION_WEBHOOK_URL"] = hook.url
         sandbox.state = sandbox.root / "var" / "state"

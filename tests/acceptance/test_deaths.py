@@ -1,7 +1,7 @@
 """Supervisor, fork server, keepers and workers are killed, singly and together, at any moment.
 
 Within two seconds nothing of theirs lives; the next start settles every row.
-The seed of a series of kills is printed: NIGHT_SEED=<it> plays the same one again.
+The seed of a series of kills is printed: TEST_SEED=<it> plays the same one again.
 """
 
 import contextlib
@@ -252,8 +252,8 @@ def kill_again_and_again(sandbox: Sandbox, clock: Clock, kills: int, seed: int) 
 
 def play(sandbox: Sandbox, kills: int) -> None:
     """A series of kills, and then the account of it."""
-    seed = int(os.environ.get("NIGHT_SEED", random.SystemRandom().randrange(10**6)))
-    print(f"NIGHT_SEED={seed}", file=sys.stderr)
+    seed = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(10**6)))
+    print(f"TEST_SEED={seed}", file=sys.stderr)
     clock = Clock(sandbox, "2026-02-09 01:59:59")
     with supervised(sandbox) as supervisor:
         until(lambda: len(raw_client.status(sandbox)["runs"]) == 2)

@@ -1,4 +1,4 @@
-"""The shipped jobs.yaml run with every name of its users set: what each does to the night."""
+"""The shipped jobs.yaml run with every name of its users set: what each changes."""
 
 import subprocess
 import sys
@@ -36,8 +36,8 @@ def test_data_and_copies_lie_where_the_names_say_and_each_retention_counts(
     subprocess.run(generate, cwd=sandbox.root, check=True, capture_output=True)
     sandbox.environ |= NAMES
 
-    night = ["sync-missing-sets", "sync-missing-cards", "backup-database"]
-    sandbox.says("run", *night, "--local", "--yes")
+    jobs = ["sync-missing-sets", "sync-missing-cards", "backup-database"]
+    sandbox.says("run", *jobs, "--local", "--yes")
     reported = sandbox.says("run", "rotate-backups", "--local", "--dry-run")
 
     assert (sandbox.root / "elsewhere" / "cards.db").is_file()

@@ -35,8 +35,8 @@ jobs:
   small: {{command: [{sys.executable}, -S, print.py, "64"]}}
   large: {{command: [{sys.executable}, -S, print.py, "1024"], timeout: 2m}}
   other: {{command: ["true"]}}
-  speaker: {{worker: "house:speaker"}}
-  rambler: {{worker: "house:rambler", overlap: queue}}
+  speaker: {{worker: "own:speaker"}}
+  rambler: {{worker: "own:rambler", overlap: queue}}
 """
 
 
@@ -75,7 +75,7 @@ def play(sandbox: Sandbox, job: str, printed: int) -> None:
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(JOBS) as sandbox:
         Path(sandbox.root, "print.py").write_text(PRINT)
-        Path(sandbox.root, "house.py").write_text(SPEAKER)
+        Path(sandbox.root, "own.py").write_text(SPEAKER)
         with supervised(sandbox):
             yield sandbox
 
@@ -97,7 +97,7 @@ def test_a_gigabyte_of_output_costs_neither_memory_nor_anybody_else(sandbox: San
 def unread() -> Iterator[Sandbox]:
     """A service whose standard error is a pipe that nobody reads."""
     with Sandbox(JOBS) as sandbox:
-        Path(sandbox.root, "house.py").write_text(SPEAKER)
+        Path(sandbox.root, "own.py").write_text(SPEAKER)
         mine, theirs = os.pipe()
         process = sandbox.begin("start", "--log-level", "debug", stdout=theirs, stderr=theirs)
         os.close(theirs)

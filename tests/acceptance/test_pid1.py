@@ -43,7 +43,7 @@ JOBS = """
 max_concurrent: 8
 jobs:
   orphans: {command: "for i in $(seq 50); do (setsid sh -c 'sleep 60 &' &); done"}
-  asker: {worker: "house:asker"}
+  asker: {worker: "own:asker"}
   seven: {command: exit 7}
 """
 
@@ -67,7 +67,7 @@ class Init:
 @pytest.fixture
 def init() -> Iterator[Init]:
     with Sandbox(JOBS) as sandbox:
-        Path(sandbox.root, "house.py").write_text(WORKERS)
+        Path(sandbox.root, "own.py").write_text(WORKERS)
         with open(sandbox.root / "log", "w") as log:
             outer = subprocess.Popen(
                 [*INTO, *NIGHTSHIFT, "start"],

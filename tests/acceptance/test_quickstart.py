@@ -1,4 +1,4 @@
-"""The first command of a newcomer: a bare clone, one script, a night that has run."""
+"""The first command of a newcomer: a bare clone, one script, whose jobs have run."""
 
 import os
 import re
@@ -32,16 +32,16 @@ def quickstart(clone):
 @needs_account
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_S)
-def test_a_bare_clone_runs_its_night_and_a_second_one(clone):
-    for night in (1, 2):
+def test_a_bare_clone_runs_every_job_and_then_again(clone):
+    for round_ in (1, 2):
         reported = quickstart(clone)
 
         assert reported.returncode == 0, reported.stdout + reported.stderr
-        account = reported.stdout.partition("The account of the night:")[2]
-        assert re.search(r"sync-missing-sets +20 sets in the database\n", account)
-        assert re.search(r"sync-missing-cards +1000 cards in it\n", account)
-        assert re.search(r"backup-database +\S+\.gz is verified: ", account)
-        assert re.search(rf"rotate-backups +kept {night}, removed 0\n", account)
-        assert re.search(r"replicate-to-pg +rows equal on both sides: 1020 in 2 tables", account)
-        assert re.search(r"validate-data-integrity +damaged pages and keys: 0", account)
-        assert re.search(r"database-health-check +100/100, healthy", account)
+        summary = reported.stdout.partition("Summary of the runs:")[2]
+        assert re.search(r"sync-missing-sets +20 sets in the database\n", summary)
+        assert re.search(r"sync-missing-cards +1000 cards in it\n", summary)
+        assert re.search(r"backup-database +\S+\.gz is verified: ", summary)
+        assert re.search(rf"rotate-backups +kept {round_}, removed 0\n", summary)
+        assert re.search(r"replicate-to-pg +rows equal on both sides: 1020 in 2 tables", summary)
+        assert re.search(r"validate-data-integrity +damaged pages and keys: 0", summary)
+        assert re.search(r"database-health-check +100/100, healthy", summary)

@@ -158,7 +158,7 @@ def test_a_deleted_file_changes_nothing_and_may_come_back(service: ServiceUnderL
     "edits",
     [150, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
 )
-def test_a_storm_of_edits_loses_and_doubles_no_slot(service: ServiceUnderLoad, edits: int) -> None:
+def test_many_edits_lose_and_double_no_slot(service: ServiceUnderLoad, edits: int) -> None:
     texts = [
         JOBS,
         JOBS.replace("1 2 * * *", "2 2 * * *"),

@@ -29,10 +29,10 @@ def leak(params, report):
 """
 JOBS = """
 jobs:
-  look: {worker: "house:look"}
+  look: {worker: "own:look"}
   look-too: {command: "ls -l /proc/self/fd | sed -n 's/.*-> //p'"}
   secret: {command: "echo $WORD", env: {MY_TOKEN: "${file:secret}", WORD: "${file:secret}"}}
-  leak: {worker: "house:leak", with: {token: "${file:secret}"}}
+  leak: {worker: "own:leak", with: {token: "${file:secret}"}}
 """
 SECRET = "correct horse"
 
@@ -40,7 +40,7 @@ SECRET = "correct horse"
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(JOBS) as sandbox:
-        Path(sandbox.root, "house.py").write_text(WORKERS)
+        Path(sandbox.root, "own.py").write_text(WORKERS)
         Path(sandbox.root, "secret").write_text(SECRET)
         with supervised(sandbox):
             yield sandbox

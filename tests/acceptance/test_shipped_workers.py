@@ -1,4 +1,4 @@
-"""The shipped rounds - cleanup, integrity, health - run as a night runs them."""
+"""The shipped cleanup, integrity check and health check, run by the service."""
 
 import subprocess
 import sys

@@ -76,12 +76,12 @@ jobs:
   segfault: {{command: [{sys.executable}, -S, -c, "import os; os.kill(os.getpid(), 11)"]}}
   windows: {{command: [./windows]}}
   patient: {{command: [sleep, "60"]}}
-  hoarder: {{worker: "house:hoarder", limits: {{open_files: 64}}}}
-  scribe: {{worker: "house:scribe", limits: {{file_size: 4000}}}}
-  glutton: {{worker: "house:glutton", limits: {{address_space: 2GiB}}}}
-  tell: {{worker: "house:tell"}}
-  elsewhere: {{worker: "house:tell", python: other/bin/python}}
-  gone: {{worker: "house:tell", python: gone/python}}
+  hoarder: {{worker: "own:hoarder", limits: {{open_files: 64}}}}
+  scribe: {{worker: "own:scribe", limits: {{file_size: 4000}}}}
+  glutton: {{worker: "own:glutton", limits: {{address_space: 2GiB}}}}
+  tell: {{worker: "own:tell"}}
+  elsewhere: {{worker: "own:tell", python: other/bin/python}}
+  gone: {{worker: "own:tell", python: gone/python}}
 """
 
 
@@ -91,7 +91,7 @@ def sandbox() -> Iterator[Sandbox]:
         (sandbox.root / "folder").mkdir()
         (sandbox.root / "tell.py").write_text(TELL)
         (sandbox.root / "spin.py").write_text(SPIN)
-        (sandbox.root / "house.py").write_text(WORKERS)
+        (sandbox.root / "own.py").write_text(WORKERS)
         (sandbox.root / "broken").write_bytes(b"\x7fELF nonsense")
         (sandbox.root / "broken").chmod(0o700)
         (sandbox.root / "windows").write_bytes(b"#!/bin/sh\r\necho hello\r\n")

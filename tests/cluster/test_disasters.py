@@ -1,6 +1,6 @@
 """Hosts die, freeze and lose their lines while runs are due: nothing is doubled or lost.
 
-Each attempt appends a mark while it lives. After the storm every due slot and every request
+Each attempt appends a mark while it lives. After the faults every due slot and every request
 has one outcome, no attempt was begun twice, no run of `once` was, and no two attempts of
 the group lived at the same time.
 """
@@ -56,7 +56,7 @@ def server() -> Iterator[embedded_postgres.Server]:
         yield server
 
 
-class Storm:
+class RandomFaults:
     """Disasters by chance, one after the other, with requests in between."""
 
     def __init__(
@@ -102,7 +102,7 @@ class Storm:
             self.ask()
             rest(0.2)
 
-    def rage(self, seconds: float) -> None:
+    def happen(self, seconds: float) -> None:
         """Let one disaster follow the other."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -113,16 +113,16 @@ class Storm:
 
 
 def survive(server: embedded_postgres.Server, seed: int, seconds: float, tmp_path: Path) -> None:
-    """Let a storm rage over three hosts, then check the account."""
+    """Let faults happen to three hosts, then compare the records of all runs."""
     account = tmp_path / "account"
     print(f"seed {seed}")
     with cluster(server.dsn, text(account)) as hosts:
-        storm = Storm(hosts, server, random.Random(seed))
-        storm.rage(seconds)
+        faults = RandomFaults(hosts, server, random.Random(seed))
+        faults.happen(seconds)
         for host in hosts.values():
             host.reconnect()
         settled(server.dsn)
-        check(server.dsn, account, storm.asked)
+        check(server.dsn, account, faults.asked)
 
 
 def settled(dsn: str) -> None:

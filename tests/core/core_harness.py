@@ -38,6 +38,7 @@ from supervisor.core.model import (
     Trigger,
     replace,
 )
+from supervisor.core.simulation.engine import next_moment
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts, Status
 from tests.core.state_changes import Change, listed_changes
@@ -150,19 +151,30 @@ class Harness:
     def next_tick(self, until: datetime) -> datetime:
         """Return the full minute of the next tick: the first that may change anything.
 
-        Minutes in which nothing is due and nothing waits are left out, up to the last one
-        before `until`. `EveryMinute` leaves out none.
+        Minutes in which nothing can happen are left out as in a simulation, up to the last
+        one before `until`. `EveryMinute` leaves out none.
         """
         following = next_minute(self.wall)
-        if until - following < MINUTE or not self._is_at_rest():
+        if until - following < MINUTE or self._waits_for_other_things():
             return following
-        last = until.replace(second=0, microsecond=0)
-        due = [datetime.fromtimestamp(each * 60, UTC) for each in self.scheduler.jobs_by_minute]
+        moments = [until.replace(second=0, microsecond=0)]
+        if moment := next_moment(self.scheduler, self.wall, self._wall_at):
+            # The tick before what is due is the last one that the ledger has.
+            moments.append(moment - MINUTE)
         if self.config.notify.summary:
             summary = schedule.calendar(self.config.notify.summary, self.config.timezone)
-            due.extend(filter(None, [summary.next_after(self.wall)]))
-        # The tick before what is due is the last one that the ledger has.
-        return max(following, min([last, *(each - MINUTE for each in due)]))
+            moments.extend(slot - MINUTE for slot in summary.slots(self.wall, until))
+        return max(following, min(moments))
+
+    def _wall_at(self, mono: float) -> datetime:
+        return self.wall + timedelta(seconds=mono - self.mono)
+
+    def _waits_for_other_things(self) -> bool:
+        """Return whether something waits that `next_moment` does not know."""
+        outboxes = self.scheduler.outboxes
+        waiting = (outboxes.get(each.name) for each in self.config.notify.channels if each.quiet)
+        is_maybe_quiet = any(box is not None and box.waiting for box in waiting)
+        return is_maybe_quiet or bool(self.held_back)
 
     def after(self, **length: float) -> None:
         """Advance time by a timedelta with these fields."""
@@ -242,15 +254,6 @@ class Harness:
     def forces(self, name: str) -> list[str]:
         """Return the signals sent to the job's living tree: `term`, `kill`, `abandon`."""
         return self.processes[self._living(name, exited=None)].forces
-
-    def _is_at_rest(self) -> bool:
-        """Return whether only the slots of jobs can change anything as time goes on."""
-        state = self.scheduler
-        waits = (state.retry_at, state.late, state.incidents, state.closed, state.outboxes)
-        is_waiting = any(waits) or state.config.heartbeat or self.held_back or state.paused
-        has_clock = state.silent_until is not None or next_wakeup(state) is not None
-        pauses = any(record.pause for record in state.job_records.values())
-        return not (is_waiting or has_clock or pauses or state.unopened)
 
     def _living(self, name: str, exited: bool | None) -> tuple[int, int]:
         found = [

@@ -32,16 +32,16 @@ def table(zone_name: str) -> str:
     zone = schedule.zone(zone_name)
     spring, autumn = dst.offset_changes(zone, YEAR, YEAR + timedelta(days=365))
     rows = [
-        f"| {zone_name} | {_night(spring)} | {_night(autumn)} |",
+        f"| {zone_name} | {_change(spring)} | {_change(autumn)} |",
         "| --- | --- | --- |",
     ]
     for expression in EXPRESSIONS:
-        nights = [_slots(expression, zone_name, change) for change in (spring, autumn)]
-        rows.append(f"| `{expression}` | {nights[0]} | {nights[1]} |")
+        cells = [_slots(expression, zone_name, change) for change in (spring, autumn)]
+        rows.append(f"| `{expression}` | {cells[0]} | {cells[1]} |")
     return "\n".join(rows)
 
 
-def _night(change: dst.OffsetChange) -> str:
+def _change(change: dst.OffsetChange) -> str:
     word = "does not exist" if change.is_gap else "comes twice"
     return f"{change.since:%Y-%m-%d}: {change.since:%H:%M} to {change.until:%H:%M} {word}"
 

@@ -1,6 +1,6 @@
 """Simulate a service without real time: the ledger is a dict, processes are in a set.
 
-`Storm` performs the actions of `decide` and raises AssertionError as soon as an
+`RandomService` performs the actions of `decide` and raises AssertionError as soon as an
 invariant is violated. `test_random_events.py` generates the events.
 """
 
@@ -62,7 +62,7 @@ class Ledger:
     tick: effects.RecordTick | None = None
 
 
-class Storm:
+class RandomService:
     """One service under random events, and the invariants it must keep."""
 
     def __init__(self, seed: int, config: Config) -> None:

@@ -11,7 +11,7 @@ from workers import protocol
 
 
 class Counted(Harness):
-    """A Night that records and counts transitions, as the loop does."""
+    """A service that records and counts transitions, as the loop does."""
 
     def __init__(self, *args, **kwargs):
         self.reported: list[Run] = []

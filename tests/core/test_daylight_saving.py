@@ -1,4 +1,4 @@
-"""Daylight saving as in Debian's cron: tables of single nights, and a reference check."""
+"""Daylight saving as in Debian's cron: tables of single clock changes, and a reference check."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -11,8 +11,8 @@ from supervisor.core import schedule
 from tests.core import debian_cron
 from tests.core.core_harness import Harness, instant, job
 
-# date of the change | zone | first and last instant (UTC)
-NIGHTS = {
+# clock change | zone | first and last instant (UTC)
+DATES = {
     "new york spring": ("America/New_York", "2026-03-08 05:00", "2026-03-08 09:00"),
     "new york autumn": ("America/New_York", "2026-11-01 04:00", "2026-11-01 09:00"),
     "berlin spring": ("Europe/Berlin", "2026-03-28 23:00", "2026-03-29 03:00"),
@@ -104,13 +104,13 @@ def shown(slots, where, expected):
 
 
 @pytest.mark.parametrize(
-    ("night", "expression", "expected"),
+    ("date", "expression", "expected"),
     [pytest.param(*row, id=f"{row[0]}: {row[1]}") for row in rows(FIXED)],
 )
 def test_a_fixed_time_runs_right_after_the_skipped_hour_and_once_in_the_repeated_one(
-    night, expression, expected
+    date, expression, expected
 ):
-    where, since, until = NIGHTS[night]
+    where, since, until = DATES[date]
     calendar = schedule.calendar((expression,), where)
 
     slots = list(calendar.slots(instant(since), instant(until)))
@@ -119,11 +119,11 @@ def test_a_fixed_time_runs_right_after_the_skipped_hour_and_once_in_the_repeated
 
 
 @pytest.mark.parametrize(
-    ("night", "expression", "expected"),
+    ("date", "expression", "expected"),
     [pytest.param(*row, id=f"{row[0]}: {row[1]}") for row in rows(RHYTHM)],
 )
-def test_what_is_interval_like_keeps_its_rhythm_through_both_nights(night, expression, expected):
-    where, since, until = NIGHTS[night]
+def test_what_is_interval_like_keeps_its_rhythm_through_both_changes(date, expression, expected):
+    where, since, until = DATES[date]
     calendar = schedule.calendar((expression,), where)
 
     slots = list(calendar.slots(instant(since), instant(until)))
@@ -160,50 +160,50 @@ def test_two_slots_that_fall_together_are_one():
 
 
 def test_a_fixed_time_in_the_skipped_hour_is_run_once_by_the_service():
-    night = Harness(
+    service = Harness(
         job("a", cron="30 2 * * *", timezone="Europe/Berlin"), start="2026-03-28 22:00"
     )
 
-    night.at("2026-03-29 22:00")
+    service.at("2026-03-29 22:00")
 
-    assert night.slots("a") == ["29 01:00"]
+    assert service.slots("a") == ["29 01:00"]
 
 
 def test_a_fixed_time_in_the_repeated_hour_is_run_once_by_the_service():
-    night = Harness(
+    service = Harness(
         job("a", cron="30 2 * * *", timezone="Europe/Berlin"), start="2026-10-24 22:00"
     )
 
-    night.at("2026-10-25 22:00")
+    service.at("2026-10-25 22:00")
 
-    assert night.slots("a") == ["25 00:30"]
+    assert service.slots("a") == ["25 00:30"]
 
 
 def test_a_restart_between_the_two_occurrences_does_not_run_it_again():
-    night = Harness(
+    service = Harness(
         job("a", cron="30 2 * * *", timezone="Europe/Berlin"), start="2026-10-24 22:00"
     )
-    night.at("2026-10-25 00:40")
-    night.ends("a")
-    night.stops()
+    service.at("2026-10-25 00:40")
+    service.ends("a")
+    service.stops()
 
-    night.starts("2026-10-25 01:10")
-    night.at("2026-10-25 12:00")
+    service.starts("2026-10-25 01:10")
+    service.at("2026-10-25 12:00")
 
-    assert night.states("a") == ["success"]
+    assert service.states("a") == ["success"]
 
 
 @pytest.mark.parametrize(
-    ("night", "calendar"),
+    ("date", "calendar"),
     [
-        (night, each)
-        for night in NIGHTS
-        for each in (("30 1-3 * * *",), (OFTEN.get(night, "*/20 * * * *"), "5 2 * * *"))
+        (date, each)
+        for date in DATES
+        for each in (("30 1-3 * * *",), (OFTEN.get(date, "*/20 * * * *"), "5 2 * * *"))
     ],
     ids=lambda value: value if isinstance(value, str) else " + ".join(value),
 )
-def test_the_slots_of_a_night_are_the_same_from_wherever_one_looks(night, calendar):
-    where, since, until = NIGHTS[night]
+def test_the_slots_around_a_change_are_the_same_from_wherever_one_looks(date, calendar):
+    where, since, until = DATES[date]
     found = schedule.calendar(calendar, where)
     whole = list(found.slots(instant(since), instant(until)))
 

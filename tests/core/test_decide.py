@@ -71,7 +71,7 @@ def interrupted():
     return harness
 
 
-# A Night in which attempt 1.1 has a process tree and its run is in this state.
+# A service in which attempt 1.1 has a process tree and its run is in this state.
 SCENES = {
     State.PENDING: pending,
     State.RUNNING: running,

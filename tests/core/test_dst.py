@@ -84,7 +84,7 @@ def test_a_moved_slot_runs_when_it_was_said(expression):
 
 @pytest.mark.parametrize(("zone", "change"), MOMENTS)
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_what_is_said_of_a_night_and_what_the_wall_shows_make_up_its_slots(
+def test_what_is_said_of_a_change_and_what_the_wall_shows_make_up_its_slots(
     expression, zone, change
 ):
     since, until = instant(change) - timedelta(hours=14), instant(change) + timedelta(hours=14)

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from supervisor.core import events as ev
 from supervisor.core.config_model import Config, Overlap
+from supervisor.core.effects import Launch
+from supervisor.core.model import Run, State, Trigger
 from supervisor.core.simulation.engine import Ending, simulate
 from supervisor.core.simulation.forecast import compare, forecast
 from supervisor.core.simulation.sampling import (
@@ -167,29 +169,38 @@ def test_a_habit_is_the_median_and_the_slow_tenth():
     assert profile_of([4.0]) == DurationProfile(4.0, 4.0, seen=1)
 
 
+def ends(habit, seed=1):
+    """Return how a thousand attempts of job a end, each of another run."""
+    foresee = outcome_sampler({"a": habit}, seed)
+    due = (START + timedelta(minutes=number) for number in range(1000))
+    runs = [Run(0, "a", each, Trigger.SCHEDULE, State.RUNNING, attempt=1) for each in due]
+    return [foresee(Launch(run, job("a"))) for run in runs]
+
+
 def test_one_run_in_ten_is_slow():
-    foresee = outcome_sampler({"a": DurationProfile(1.0, 2.0)}, seed=1)
+    slow = sum(end.after_s == 2.0 for end in ends(DurationProfile(1.0, 2.0)))
 
-    found = reported(job("a", cron="*/2 * * * *"), foresee=foresee)
-
-    slow = found.jobs[0].busy_s - found.jobs[0].attempts
-    assert 0.07 < slow / found.jobs[0].attempts < 0.13
+    assert 80 < slow < 120
 
 
 def test_as_many_fail_as_chance_wants():
-    foresee = outcome_sampler({"a": DurationProfile(1.0, 1.0, failure=0.25)}, seed=1)
+    failed = sum(end.wait_status != 0 for end in ends(DurationProfile(1.0, 1.0, failure=0.25)))
 
-    found = reported(job("a", cron="*/2 * * * *"), foresee=foresee)
+    assert 220 < failed < 280
 
-    assert 0.22 < found.jobs[0].failed / found.jobs[0].runs < 0.28
+
+def test_the_failures_of_a_habit_are_runs_that_failed():
+    foresee = outcome_sampler({"a": DurationProfile(1.0, 1.0, failure=0.5)}, seed=1)
+
+    [count] = reported(job("a", cron="30 * * * *"), foresee=foresee).jobs
+
+    assert 0 < count.failed < count.runs == count.failed + count.success
 
 
 def test_another_seed_is_another_chance():
-    def failed(seed):
-        foresee = outcome_sampler({"a": DurationProfile(1.0, 1.0, failure=0.5)}, seed)
-        return reported(job("a", cron="*/10 * * * *"), foresee=foresee).jobs[0].failed
+    habit = DurationProfile(1.0, 1.0, failure=0.5)
 
-    assert len({failed(seed) for seed in range(3)}) > 1
+    assert ends(habit, seed=1) != ends(habit, seed=2)
 
 
 @given(st.integers(), st.text())

@@ -8,7 +8,7 @@ A = job("a", cron="0 2 * * *")
 
 
 def broken_at_two():
-    """Return a Night whose ledger breaks before the slot of 02:00."""
+    """Return a service whose ledger breaks before the slot of 02:00."""
     harness = Harness(A, job("long", cron="0 1 * * *"))
     harness.at("01:00")
     harness.breaks_ledger("disk full")
@@ -152,7 +152,7 @@ DAMAGE = "the ledger was damaged (malformed): it is kept as /state/old, a new on
 
 
 def damaged_at_two():
-    """Return a Night whose ledger is found damaged at the slot of 02:00."""
+    """Return a service whose ledger is found damaged at the slot of 02:00."""
     harness = broken_at_two()
     harness.ledger = Ledger()
     harness.fixes_ledger(damage=DAMAGE)

@@ -155,7 +155,7 @@ def test_a_row_older_than_the_window_ends_interrupted_if_it_had_started():
 
 
 def harness_of_a_slot_that_never_began():
-    """Return a Night that died while a run waited; its window is one hour."""
+    """Return a service that died while a run waited; its window is one hour."""
     harness = Harness(
         job("a", cron="0 2 1 * *", catch_up_window_s=3600.0, exclusive="data"),
         job("hog", cron="0 1 1 * *", exclusive="data"),

@@ -37,7 +37,7 @@ ROWS = [tuple(line.split()) for line in TABLE.strip().splitlines()]
 
 
 def open_run(overlap, state, worker=""):
-    """Return a Night at 02:30 with an open run of the 02:00 slot in this state."""
+    """Return a service at 02:30 with an open run of the 02:00 slot in this state."""
     harness = Harness(
         job("a", cron="0 2,3 * * *", worker=worker or None, overlap=Overlap(overlap), retries=1,
             retry_delay_s=7200, retry_max_delay_s=7200, exclusive="data", kill_grace_s=7200),

@@ -81,14 +81,16 @@ def some_service(seed):
     return restored, outcome_sampler(habits, seed)
 
 
-# Two that cover groups, dependencies, retries and lateness; the others are soaks.
-SEEDS = [0, 12, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(25))]
+# Two that cover groups, dependencies, retries and lateness; the others are soaks. 40 hours go
+# beyond the clock change.
+SERVICES = [(0, 15), *(pytest.param(seed, 40, marks=pytest.mark.long) for seed in (0, 12))]
+SERVICES += [pytest.param(seed, 40, marks=pytest.mark.slow) for seed in range(25)]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_leaving_out_quiet_minutes_changes_nothing(seed):
+@pytest.mark.parametrize(("seed", "hours"), SERVICES)
+def test_leaving_out_quiet_minutes_changes_nothing(seed, hours):
     restored, foresee = some_service(seed)
-    until = START + timedelta(hours=40)  # beyond the clock change
+    until = START + timedelta(hours=hours)
 
     all_minutes = list(simulate(restored, until, foresee, every_minute))
     some_minutes = list(simulate(restored, until, foresee, next_moment))

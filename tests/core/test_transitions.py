@@ -1,6 +1,6 @@
 """The table of all changes of a run's state: each of them happens, and the page shows them.
 
-That no other change happens is checked by `Harness` and `Storm` in each turn of each test.
+That no other change happens is checked by `Harness` and `RandomService` in each turn of each test.
 """
 
 import re

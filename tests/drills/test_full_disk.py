@@ -1,4 +1,4 @@
-"""A full disk at each step of the night: the data, the copies, the state folder.
+"""A full disk at each step of the shipped jobs: the data, the copies, the state folder.
 
 Each of the three is a small disk of its own, filled to the last byte just before
 each job runs. A job fails and says why, or has nothing to write and succeeds; the

@@ -2,7 +2,7 @@
 
 The shipped jobs, a webhook and a server of its own that is stopped. Replication
 retries, fails, and opens one incident; the rounds of that hour call the service
-degraded and go on. The next night's run makes the replica equal, and one recovery
+degraded and go on. The next day's run makes the replica equal, and one recovery
 is reported. Until then nobody receives of it a second time.
 """
 

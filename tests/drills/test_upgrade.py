@@ -1,10 +1,10 @@
-"""A new service finds the ledger of an older one that was killed in the middle of a night.
+"""A new service finds the ledger of an older one that was killed while jobs ran.
 
 The older one wrote version 1 (`ledger_v1.sql`, as its own SQLite dumped it): a
 success, a failure with an incident and an alert that nobody got, and three open
 runs - running, retrying, and pending behind the running one. Nine minutes later
 the new one begins. It copies the ledger beside itself, changes it, settles what
-is open, goes on, and loses nothing; the next night closes the incident.
+is open, goes on, and loses nothing; the next day closes the incident.
 """
 
 import re
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timeout(300)
 DUMP = Path(__file__).with_name("ledger_v1.sql")
 TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
 NINE_PAST = TWO + 9 * MINUTE
-NEXT_NIGHT = TWO + timedelta(days=1)
+NEXT_DAY = TWO + timedelta(days=1)
 JOBS = """
 shutdown_grace: 300ms
 defaults: {kill_grace: 300ms}
@@ -77,7 +77,7 @@ def ending(sandbox: Sandbox, run: int) -> tuple[Any, ...]:
     return found
 
 
-def test_an_older_ledger_of_a_broken_night_goes_on_and_loses_nothing(
+def test_an_older_ledger_with_failures_goes_on_and_loses_nothing(
     hook: Webhook, figures: Figures
 ) -> None:
     with Sandbox(JOBS % hook.url) as sandbox:
@@ -91,10 +91,10 @@ def test_an_older_ledger_of_a_broken_night_goes_on_and_loses_nothing(
         with supervised(sandbox) as supervisor:
             until(lambda: ending(sandbox, 4)[0] == "success", within_s=LIMIT_S)
             until(lambda: NINE_PAST in outcomes(sandbox, "minutely"), within_s=LIMIT_S)
-            reach(sandbox, clock, supervisor, NEXT_NIGHT)
+            reach(sandbox, clock, supervisor, NEXT_DAY)
             for job in (*DAILY, "minutely"):
                 until(
-                    lambda job=job: "success" in outcomes(sandbox, job).get(NEXT_NIGHT, ""),
+                    lambda job=job: "success" in outcomes(sandbox, job).get(NEXT_DAY, ""),
                     within_s=LIMIT_S,
                 )
             sandbox.says("run", "loud", "--wait")  # the second success in a row is reported
@@ -128,8 +128,8 @@ def judge_the_rows(
     ]
     assert rows(sandbox, "SELECT run FROM attempts WHERE ended_at IS NULL") == []
     for job in DAILY:
-        assert missing(sandbox, job, TWO, NEXT_NIGHT, timedelta(days=1)) == [], job
-    assert missing(sandbox, "minutely", TWO, NEXT_NIGHT, MINUTE) == []
+        assert missing(sandbox, job, TWO, NEXT_DAY, timedelta(days=1)) == [], job
+    assert missing(sandbox, "minutely", TWO, NEXT_DAY, MINUTE) == []
     figures.tell("ledger", f"version 1 to {SCHEMA_VERSION}, {len(before['runs'])} runs kept")
     figures.tell("runs afterwards", rows(sandbox, "SELECT count(*) FROM runs")[0][0])
 

@@ -1,4 +1,4 @@
-"""A state folder of 0.1.0, made by 0.1.0 itself and killed at night, goes on today.
+"""A state folder of 0.1.0, made by 0.1.0 itself and killed while jobs ran, goes on today.
 
 The release runs from git's history. It leaves all that a service can leave behind: history,
 runs that are running, retrying and pending, a pause, an incident whose alert nobody took and
@@ -85,7 +85,7 @@ def table(path: Path, query: str) -> list[dict[str, Any]]:
         return [dict(row) for row in ledger.execute(query)]
 
 
-def leave_a_broken_night(sandbox: Sandbox, old: Released, clock: Clock, hook: Webhook) -> None:
+def leave_it_failing(sandbox: Sandbox, old: Released, clock: Clock, hook: Webhook) -> None:
     """Live with the release until it is killed in the middle of everything."""
     hook.always(503)
     in_shop(
@@ -113,7 +113,7 @@ def test_a_state_folder_of_the_release_goes_on_without_loss(
 ) -> None:
     with Sandbox(JOBS % (hook.url, postgres)) as sandbox:
         clock = Clock(sandbox, "2026-02-09 01:58:30")
-        leave_a_broken_night(sandbox, Released(sandbox, code), clock, hook)
+        leave_it_failing(sandbox, Released(sandbox, code), clock, hook)
         triggers = in_shop(sandbox, "SELECT name, sql FROM sqlite_master ORDER BY name")
         (sandbox.root / "repaired").touch()
         hook.always(200)

@@ -1,8 +1,8 @@
-"""A year of the shipped nights through the real rules, with failures by chance.
+"""A year of the shipped jobs through the real rules, with failures by chance.
 
 The clock is reported and processes only end, so a year takes seconds. One attempt in
 seven fails; backup fails every time for three days of June. Every slot of the
-calendar has one outcome, and nobody is reported more than the law of incidents allows.
+calendar has one outcome, and nobody is reported more than the rule of incidents allows.
 """
 
 import os
@@ -93,9 +93,9 @@ def most_messages(incident: Incident) -> int:
     return 1 + min(reminders, incident.count - 1) + (incident.closed_at is not None)
 
 
-def test_a_year_of_nights_gives_every_slot_one_outcome(figures: Figures) -> None:
-    seed = int(os.environ.get("NIGHT_SEED", random.SystemRandom().randrange(10**6)))
-    figures.tell("NIGHT_SEED", seed)
+def test_a_year_gives_every_slot_one_outcome(figures: Figures) -> None:
+    seed = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(10**6)))
+    figures.tell("TEST_SEED", seed)
     running = shipped()
     by_habit = outcome_sampler(
         {job.name: DurationProfile(20.0, 240.0, FAILURE) for job in running.jobs}, seed
@@ -120,7 +120,7 @@ def test_a_year_of_nights_gives_every_slot_one_outcome(figures: Figures) -> None
 
 
 def tell_and_judge(year: Year, running: Config, figures: Figures) -> None:
-    """The account, job by job, and the laws of retries, skips and messages."""
+    """Check, job by job, the outcomes and the rules of retries, skips and messages."""
     per_incident = Counter(alert.incident for alert in year.alerts.values())
     per_job = defaultdict(list)
     for incident in year.incidents.values():

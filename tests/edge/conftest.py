@@ -1,4 +1,4 @@
-"""Fixtures for rooms that touch real processes, the socket or the ledger."""
+"""Fixtures for tests that use real processes, the socket or the ledger."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ __all__ = ["api", "bridge", "folder", "limits", "path", "stage", "store"]
 @pytest.fixture
 def short_path() -> Iterator[Path]:
     """A folder for sockets: below `tmp_path` a long login name leaves no room for one."""
-    with tempfile.TemporaryDirectory(prefix="night-", dir="/tmp") as path:
+    with tempfile.TemporaryDirectory(prefix="nightshift-", dir="/tmp") as path:
         yield Path(path)
 
 

@@ -50,7 +50,7 @@ def samples(found: Snapshot, accept: str = "") -> dict[tuple, float]:
     }
 
 
-def busy_night() -> Harness:
+def busy_service() -> Harness:
     """A backup that is done, a job that failed, one that runs, one that was never seen."""
     harness = Harness(
         job("backup", cron="0 1 * * *", worker="backup.run"),
@@ -86,7 +86,7 @@ def final(state=State.SUCCESS, reason=None, lasted_s=3.0):
 
 @pytest.mark.parametrize("accept", ["", OPEN], ids=["text", "openmetrics"])
 def test_both_formats_hold_the_same_facts(accept):
-    found = samples(seen(busy_night()), accept)
+    found = samples(seen(busy_service()), accept)
 
     assert found["nightshift_info", ("version", "1.2.3")] == 1
     assert found["nightshift_pool_running",] == 1
@@ -99,12 +99,12 @@ def test_both_formats_hold_the_same_facts(accept):
 
 
 def test_the_format_is_the_one_that_the_reader_asks_for():
-    assert text_of(seen(busy_night()), "")[1].startswith("text/plain")
-    assert text_of(seen(busy_night()), OPEN)[1].startswith("application/openmetrics-text")
+    assert text_of(seen(busy_service()), "")[1].startswith("text/plain")
+    assert text_of(seen(busy_service()), OPEN)[1].startswith("application/openmetrics-text")
 
 
 def test_jobs_have_their_last_success_and_next_slot():
-    harness = busy_night()
+    harness = busy_service()
     found = samples(seen(harness))
 
     name = "nightshift_job_last_success_timestamp_seconds"
@@ -116,7 +116,7 @@ def test_jobs_have_their_last_success_and_next_slot():
 
 
 def test_what_workers_measured_is_there_by_its_own_name_and_by_ours():
-    found = samples(seen(busy_night()))
+    found = samples(seen(busy_service()))
 
     assert found["nightshift_backup_size_bytes", ("job", "backup")] == 4096
     assert found["nightshift_backup_age_seconds", ("job", "backup")] == 3600
@@ -128,7 +128,7 @@ def test_what_workers_measured_is_there_by_its_own_name_and_by_ours():
 
 
 def test_open_incidents_are_counted_by_severity():
-    found = samples(seen(busy_night()))
+    found = samples(seen(busy_service()))
 
     assert found["nightshift_incidents_open", ("severity", "error")] == 1
     assert found["nightshift_incidents_open", ("severity", "critical")] == 0
@@ -137,7 +137,7 @@ def test_open_incidents_are_counted_by_severity():
 
 
 def test_what_was_counted_is_there_with_cumulative_buckets():
-    harness = busy_night()
+    harness = busy_service()
     runs = [final(), replace(final(lasted_s=90), id=2), final(State.FAILED, Reason.TIMEOUT, 300)]
     gap = MissedRange("odd", harness.wall, harness.wall, 600, "away")
     tally = tallies.tick(tallies.count(Counters(), runs, [gap], harness.scheduler), 0.02)
@@ -159,7 +159,7 @@ def test_what_was_counted_is_there_with_cumulative_buckets():
 
 
 def test_every_family_says_what_it_is_and_is_named_as_prometheus_wants_it():
-    text, _ = text_of(seen(busy_night()), "")
+    text, _ = text_of(seen(busy_service()), "")
     units = ("_seconds", "_bytes", "_ratio", "_total", "_info")
     counts = re.compile("places|running|pending|open|failures|failed|writable|problems|score")
 
@@ -232,7 +232,7 @@ def test_what_is_written_in_pieces_is_whole(accept):
 
 
 def test_alert_rules_name_only_what_there_is():
-    harness = busy_night()
+    harness = busy_service()
     tally = tallies.count(Counters(), [final()], [], harness.scheduler)
     text, _ = text_of(seen(harness, tally), "")
     there = set(re.findall(r"^# TYPE (\S+)", text.decode(), re.M))

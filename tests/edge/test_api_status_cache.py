@@ -21,7 +21,7 @@ def assert_same(roll, harness):
 
 
 def steps(harness):
-    """A night in which everything that the status shows changes."""
+    """A service in which everything that the status shows changes."""
     yield harness.at("00:01")
     yield harness.ends("a", status=1)
     yield harness.asks(control_requests.RunJobs(("by-hand",)))
@@ -41,7 +41,7 @@ def steps(harness):
     yield harness.stops()
 
 
-def test_after_every_step_of_a_night_both_say_the_same():
+def test_after_every_step_both_say_the_same():
     harness = Harness(
         job("a", cron="* * * * *", retries=1),
         job("b", cron="*/2 * * * *", deps=["a"], exclusive="data"),

@@ -251,7 +251,7 @@ def test_a_carriage_return_is_no_blank():
 
 # --- laws --------------------------------------------------------------------------
 
-SINCE = datetime(2026, 3, 1, tzinfo=UTC)  # the spring harness of New York is in it
+SINCE = datetime(2026, 3, 1, tzinfo=UTC)  # the spring clock change of New York is in it
 MONTH = timedelta(days=31)
 MOST = 2000
 
@@ -275,7 +275,7 @@ expressions = st.tuples(terms(0, 59), terms(0, 23), terms(1, 28), terms(1, 12), 
 @given(expressions)
 @example("0 8 1,15 * 1")  # the day of the month or the day of the week
 @example("0 8 */2 * 1")  # both
-@example("30 2 * * *")  # moved in the harness of the 8th
+@example("30 2 * * *")  # moved by the clock change of the 8th
 @example("*/20 1-3 * * *")
 def test_the_slots_of_an_imported_job_are_those_of_the_line(expression):
     [job] = imported(f"CRON_TZ=America/New_York\n{expression} x\n", CRONIE).jobs

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.config import definitions
-from supervisor.core.config_model import CatchUp, Limits, Overlap, ShellUse
+from supervisor.core.config_model import CatchUp, Job, Limits, Overlap, ShellUse
 from tests.core.core_harness import job
 
 seconds = st.one_of(st.none(), st.floats(0.5, 1e6))
@@ -42,6 +42,10 @@ def test_a_definition_that_was_shown_can_be_read_back(definition, way):
     reported = msgspec.json.decode(body, type=definitions.Definition)
 
     assert definitions.job_from(reported, place=0) == definition
+
+
+def test_what_an_answer_leaves_out_is_the_default_of_the_key():
+    assert definitions.definition_of(Job("a", 0), str) == definitions.Definition("a")
 
 
 def test_whether_a_shell_is_used_is_shown_where_the_command_is_a_text():

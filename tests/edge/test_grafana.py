@@ -14,7 +14,7 @@ from supervisor.api import metrics
 from supervisor.core import counters as tallies
 from supervisor.core.counters import Counters
 from supervisor.core.model import MissedRange
-from tests.edge.test_api_metrics import busy_night, final, seen
+from tests.edge.test_api_metrics import busy_service, final, seen
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "contrib" / "grafana" / "nightshift.json"
@@ -33,7 +33,7 @@ def expressions():
 
 def labels_by_name():
     """Every sample name of a scrape -> its labels, as a parser reads them."""
-    harness = busy_night()
+    harness = busy_service()
     missed = [MissedRange("odd", harness.wall, harness.wall, 1, "away")]
     tally = tallies.count(Counters(), [final()], missed, harness.scheduler)
     snapshot = seen(harness, tallies.tick(tally, 0.02))
@@ -112,7 +112,7 @@ def test_every_metric_of_a_scrape_is_on_the_dashboard():
     shown = {name for text in expressions() for name, _ in named(text)}
     parts = ("", "_total", "_bucket", "_sum", "_count")
     shown_families = {name.removesuffix(part) for name in shown for part in parts}
-    harness = busy_night()
+    harness = busy_service()
 
     families = {family.name for family in metrics.families(seen(harness))}
 

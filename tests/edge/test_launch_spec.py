@@ -9,11 +9,11 @@ from supervisor.containment import launch_spec
 from supervisor.core.config_model import Limits
 from tests.edge.fixtures_keepers import launch
 
-HOUSE = {"TMPDIR": "/state/tmp", "NIGHTSHIFT_INSTANCE": "abc"}
+INSTANCE = {"TMPDIR": "/state/tmp", "NIGHTSHIFT_INSTANCE": "abc"}
 
 
 def order(**job):
-    return json.loads(launch_spec.launch_order(launch(1, **job), HOUSE))
+    return json.loads(launch_spec.launch_order(launch(1, **job), INSTANCE))
 
 
 def test_a_command_is_passed_as_its_words():
@@ -34,7 +34,7 @@ def test_the_slot_is_passed_in_utc_else_the_due_instant():
     slot = datetime(2026, 2, 9, 2, 0, 0, 999, tzinfo=east)
 
     reported = json.loads(
-        launch_spec.launch_order(launch(1, run={"slot": slot}, shell="x"), HOUSE)
+        launch_spec.launch_order(launch(1, run={"slot": slot}, shell="x"), INSTANCE)
     )
 
     assert reported["env"]["NIGHTSHIFT_SLOT"] == "2026-02-09T00:00:00Z"

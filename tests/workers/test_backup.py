@@ -284,14 +284,8 @@ def test_a_cancelled_run_leaves_nothing(tmp_path, copies, after):
     assert ours(copies) == []
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "zeroblob(1000000)",
-        pytest.param("NULL", marks=pytest.mark.long),
-        pytest.param("randomblob(1000000)", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("value", ["zeroblob(1000000)", "NULL", "randomblob(1000000)"])
 def test_memory_stays_below_64_mb(value, tmp_path, copies):
     source = a_database(tmp_path / "large.db", 160_000 if value == "NULL" else 200, before=f"""
         CREATE TABLE large (value);

@@ -143,8 +143,8 @@ def test_copies_made_while_the_clock_was_put_back_a_year_are_the_newest_by_conte
 
 def test_days_are_those_on_which_copies_were_made_whatever_their_names_say(source, copies):
     ahead = a_copy_made_ahead(source, copies, 366 * 24 * HOUR)
-    nights = [copies / str(run(source, copies)["file"]) for _ in range(3)]
-    for back, path in zip((2, 1, 0), nights, strict=True):
+    daily_copies = [copies / str(run(source, copies)["file"]) for _ in range(3)]
+    for back, path in zip((2, 1, 0), daily_copies, strict=True):
         taken_at = (now() - back * 24 * HOUR).isoformat(timespec="milliseconds")
         manifest = dataclasses.replace(read(path), taken_at=taken_at)
         for ending, content in companions(manifest).items():
@@ -153,12 +153,16 @@ def test_days_are_those_on_which_copies_were_made_whatever_their_names_say(sourc
     decided = plan(listing.list_backups(copies), Policy(last=1, daily=3), now(), UTC)
 
     kept = {one.backup.path: one.reason for one in decided if one.keep}
-    assert set(kept) == {ahead, *nights}
-    assert [kept[path].rpartition("daily ")[2][:3] for path in nights] == ["3/3", "2/3", "1/3"]
+    assert set(kept) == {ahead, *daily_copies}
+    assert [kept[path].rpartition("daily ")[2][:3] for path in daily_copies] == [
+        "3/3",
+        "2/3",
+        "1/3",
+    ]
     yesterday = selection.choose(
         listing.list_backups(copies), f"{now() - 12 * HOUR:%F %T}", now(), "UTC"
     )
-    assert yesterday.path == nights[1]
+    assert yesterday.path == daily_copies[1]
 
 
 def test_health_measures_the_age_of_the_newest_content(source, copies):

@@ -25,8 +25,6 @@ while True:
     print(backup.run(wanted, Report(lambda _: None, datetime.now(UTC)))["file"], flush=True)
 """
 
-WAYS = [pytest.param(True, id="wal"), pytest.param(False, id="rollback", marks=pytest.mark.long)]
-
 # SIGKILL just before the n-th change of a name: more exact than any clock.
 AT_A_NAME = """
 import os, signal, sys
@@ -64,7 +62,8 @@ def killed_after(source, copies, seconds):
         return worker.stdout.read().split()
 
 
-@pytest.mark.parametrize("wal", WAYS)
+@pytest.mark.long
+@pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
 def test_a_killed_backup_leaves_only_copies_that_verify(tmp_path, wal):
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -96,6 +95,19 @@ def papers_of(copies):
     for one in found:
         assert verify.verify(one.path)
     return [one.path.name for one in found]
+
+
+def test_a_backup_killed_before_its_copy_has_a_name_leaves_what_the_next_sweeps(tmp_path):
+    source, copies = a_database(tmp_path / "a.db"), tmp_path / "copies"
+
+    ended = subprocess.run([sys.executable, "-c", AT_A_NAME, "2", "backup", source, copies])
+    left = os.listdir(copies)
+
+    assert ended.returncode == -signal.SIGKILL
+    assert papers_of(copies) == []
+    assert len(left) > 1
+    run(source, copies)
+    assert len(ours(copies)) == 3 * len(papers_of(copies)) == 3
 
 
 @pytest.mark.long

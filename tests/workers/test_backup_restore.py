@@ -79,7 +79,7 @@ def test_an_existing_file_is_not_written_over_unasked(tmp_path, copy):
     assert (tmp_path / "cards.db").read_bytes() == before
 
 
-@pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
+@pytest.mark.parametrize("wal", WAYS)
 def test_a_writer_connected_throughout_reads_the_restored_rows_and_writes_on(
     tmp_path, copies, wal
 ):
@@ -125,7 +125,8 @@ def test_a_cancelled_restore_leaves_the_living_database_as_it_was(tmp_path, copi
     assert ours(tmp_path) == ["cards.db", "copies"]
 
 
-@pytest.mark.parametrize("wal", WAYS)
+@pytest.mark.long
+@pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
 def test_killed_at_any_moment_the_target_is_as_before_or_after(tmp_path, copies, wal):
     seed = random.randrange(2**32)
     print(f"seed {seed}")

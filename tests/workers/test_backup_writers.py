@@ -47,7 +47,7 @@ print(failed.permanent, failed.error)
         pytest.param(True, 0.001, id="wal-1000", marks=pytest.mark.long),
         pytest.param(True, 0.0, id="wal-as fast as it can"),
         pytest.param(False, 0.1, id="rollback-10", marks=pytest.mark.long),
-        pytest.param(False, 0.001, id="rollback-1000"),
+        pytest.param(False, 0.001, id="rollback-1000", marks=pytest.mark.long),
         pytest.param(False, 0.0, id="rollback-as fast as it can", marks=pytest.mark.long),
     ],
 )

@@ -58,6 +58,11 @@ def play(tmp_path: Path) -> Play:
     return run
 
 
+def some_of(rows: list[tuple[object, ...]]) -> list[object]:
+    """Mark all rows but three as long: each is a process."""
+    return [*rows[:3], *(pytest.param(*row, marks=pytest.mark.long) for row in rows[3:])]
+
+
 def test_a_result_is_the_last_word(play: Play):
     assert play("def run(params, report): return {'rows': 3, 'note': 'ok'}") == (
         0,
@@ -169,27 +174,27 @@ def test_progress_is_said_before_the_last_word(play: Play):
     assert messages[3] == protocol.Progress(4, 4, "")
 
 
-@pytest.mark.parametrize(
-    ("body", "error", "permanent"),
-    [
-        ("raise ValueError('no')", "ValueError: no", False),
-        ("report.fail('no more')", "no more", False),
-        ("report.fail('never', permanent=True)", "never", True),
-        ("raise MemoryError", "out of memory (limits.address_space?)", False),
-        ("raise SystemExit(4)", "exit status 4", False),
-        ("raise SystemExit('bye')", "bye", False),
-        ("raise KeyboardInterrupt", "KeyboardInterrupt: ", False),
-        ("return [1]", "the worker returned list; expected a dict or None", True),
-        ("return {'a': {}}", "result.a is dict; expected a number or text", True),
-        ("return {1: 2}", "result: the key 1 is no text", True),
-        ("return {'a': float('nan')}", "result.a is nan; expected a finite number", True),
-        (
-            "import yesterday.news",
-            'worker mine:run needs the package "yesterday", which this interpreter does not have',
-            True,
-        ),
-    ],
-)
+BAD_ENDS = [
+    ("raise ValueError('no')", "ValueError: no", False),
+    ("report.fail('no more')", "no more", False),
+    ("report.fail('never', permanent=True)", "never", True),
+    ("raise MemoryError", "out of memory (limits.address_space?)", False),
+    ("raise SystemExit(4)", "exit status 4", False),
+    ("raise SystemExit('bye')", "bye", False),
+    ("raise KeyboardInterrupt", "KeyboardInterrupt: ", False),
+    ("return [1]", "the worker returned list; expected a dict or None", True),
+    ("return {'a': {}}", "result.a is dict; expected a number or text", True),
+    ("return {1: 2}", "result: the key 1 is no text", True),
+    ("return {'a': float('nan')}", "result.a is nan; expected a finite number", True),
+    (
+        "import yesterday.news",
+        'worker mine:run needs the package "yesterday", which this interpreter does not have',
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "error", "permanent"), some_of(BAD_ENDS))
 def test_each_bad_end_has_its_words(play: Play, body: str, error: str, permanent: bool):
     status, messages, _ = play(f"def run(params, report):\n    {body}")
 
@@ -269,18 +274,18 @@ def run(params, report):
     assert (status, messages[-1]) == (0, Done({"rows": 1}))
 
 
-@pytest.mark.parametrize(
-    ("source", "error"),
-    [
-        ("report.fail(OSError('full'))", "full"),
-        ("raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})()", "Odd: (its text"),
-        ("import sys; sys.stderr.close(); raise ValueError('x')", "ValueError: x"),
-        ("raise ValueError('caf\\udce9')", r"ValueError: caf\xe9"),
-        ("raise SystemExit('caf\\udce9')", r"caf\xe9"),
-        ("return {'n': 10 ** 5000}", "result.n is a number of 16610 bits"),
-        ("return {'caf\\udce9': [1]}", r"result.caf\xe9 is list"),
-    ],
-)
+ODD_ENDS = [
+    ("report.fail(OSError('full'))", "full"),
+    ("raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})()", "Odd: (its text"),
+    ("import sys; sys.stderr.close(); raise ValueError('x')", "ValueError: x"),
+    ("raise ValueError('caf\\udce9')", r"ValueError: caf\xe9"),
+    ("raise SystemExit('caf\\udce9')", r"caf\xe9"),
+    ("return {'n': 10 ** 5000}", "result.n is a number of 16610 bits"),
+    ("return {'caf\\udce9': [1]}", r"result.caf\xe9 is list"),
+]
+
+
+@pytest.mark.parametrize(("source", "error"), some_of(ODD_ENDS))
 def test_whatever_a_worker_does_one_ending_is_said(play: Play, source, error):
     _, messages, _ = play(f"def run(params, report): {source}")
 

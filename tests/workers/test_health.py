@@ -90,6 +90,7 @@ def test_a_damaged_header_is_unreachable(path):
     assert "is damaged; restore it from a backup" in failure(path)
 
 
+@pytest.mark.long
 def test_a_large_wal_that_a_reader_holds_is_a_warning(path):
     with (
         closing(sqlite3.connect(path, isolation_level=None)) as reader,

@@ -24,16 +24,18 @@ POLICY = {"keep_last": 1, "keep_daily": 2, "keep_weekly": 0, "keep_monthly": 0}
 
 
 @pytest.fixture(scope="module")
-def nights(tmp_path_factory):
+def daily_copies(tmp_path_factory):
     """Five nightly copies, newest first."""
     room, now = tmp_path_factory.mktemp("made"), datetime.now(UTC)
     run(a_database(room / "a.db", rows=20), room / "copies")
     made = the_copy(room / "copies")
-    return [dated(made, room / "nights", now - timedelta(days=day, hours=1)) for day in range(5)]
+    return [
+        dated(made, room / "daily_copies", now - timedelta(days=day, hours=1)) for day in range(5)
+    ]
 
 
-def sent(nights, place):
-    for copy in reversed(nights):
+def sent(daily_copies, place):
+    for copy in reversed(daily_copies):
         send(copy, read(copy), place, lambda _: None)
     return open_store(place)
 
@@ -47,11 +49,11 @@ def rotated(directory, places, received=None, **more):
     return rotation.run(wanted, a_report(received))
 
 
-def test_each_place_is_rotated_apart_and_a_dead_one_stops_no_other(s3, nights, tmp_path):
+def test_each_place_is_rotated_apart_and_a_dead_one_stops_no_other(s3, daily_copies, tmp_path):
     place = s3.place(s3.bucket("apart"))
-    store = sent(nights, place)
+    store = sent(daily_copies, place)
     dead = s3.place("s3://dead/x", endpoint=f"http://127.0.0.1:{free_port()}", answer=1.0)
-    here = [dated(nights[0], tmp_path / "copies", datetime.now(UTC))]
+    here = [dated(daily_copies[0], tmp_path / "copies", datetime.now(UTC))]
 
     with pytest.raises(WorkerError) as failed:
         rotated(here[0].parent, [dead, place])
@@ -59,13 +61,13 @@ def test_each_place_is_rotated_apart_and_a_dead_one_stops_no_other(s3, nights, t
     assert failed.value.error.startswith("s3://dead/x: list: ")
     assert "(removed: 3)" in failed.value.error
     assert not failed.value.permanent
-    assert names(store) == [copy.name for copy in nights[:2]]
+    assert names(store) == [copy.name for copy in daily_copies[:2]]
     assert len(store.entries()) == 2 * 4
 
 
-def test_the_guards_hold_for_a_place(s3, nights, tmp_path):
+def test_the_guards_hold_for_a_place(s3, daily_copies, tmp_path):
     place = s3.place(s3.bucket("guards"))
-    store = sent(nights[2:], place)
+    store = sent(daily_copies[2:], place)
     (tmp_path / "copies").mkdir()
 
     with pytest.raises(WorkerError, match=r"s3://guards/.*: the newest verified copy of .* is 2d"):
@@ -74,22 +76,22 @@ def test_the_guards_hold_for_a_place(s3, nights, tmp_path):
     assert len(names(store)) == 3
 
 
-def test_what_the_bucket_keeps_is_named_with_its_end_and_not_tried(s3, nights, tmp_path):
+def test_what_the_bucket_keeps_is_named_with_its_end_and_not_tried(s3, daily_copies, tmp_path):
     place = s3.place(s3.bucket("locks"), locked=3 * 86400.0)
-    store, received = sent(nights, place), []
+    store, received = sent(daily_copies, place), []
     (tmp_path / "copies").mkdir()
 
     result = rotated(tmp_path / "copies", [place], received)
 
     until = (catalogue.placed_copies(store)[2].backup.taken_at + timedelta(days=3)).strftime("%F")
     assert f"kept by the bucket until {until}" in logged(received)
-    assert names(store) == [copy.name for copy in nights[:3]]
+    assert names(store) == [copy.name for copy in daily_copies[:3]]
     assert (result["removed"], result["kept"]) == (2, 3)
 
 
-def test_a_place_that_removes_by_rules_of_its_own_is_left_alone(s3, nights, tmp_path):
+def test_a_place_that_removes_by_rules_of_its_own_is_left_alone(s3, daily_copies, tmp_path):
     place = s3.place(s3.bucket("own-rules"), delete=False)
-    store, received = sent(nights[:4], place), []
+    store, received = sent(daily_copies[:4], place), []
     (tmp_path / "copies").mkdir()
 
     assert rotated(tmp_path / "copies", [place], received)["removed"] == 0
@@ -97,9 +99,9 @@ def test_a_place_that_removes_by_rules_of_its_own_is_left_alone(s3, nights, tmp_
     assert len(names(store)) == 4
 
 
-def test_objects_that_no_manifest_of_ours_names_are_left(s3, nights, tmp_path):
+def test_objects_that_no_manifest_of_ours_names_are_left(s3, daily_copies, tmp_path):
     place = s3.place(s3.bucket("foreign"))
-    store, old = sent(nights[:3], place), "a-2020-01-01T00-00-00Z.sqlite3.db.gz"
+    store, old = sent(daily_copies[:3], place), "a-2020-01-01T00-00-00Z.sqlite3.db.gz"
     foreign = {old: b"theirs", "notes.txt": b"n", f"{old}.part-01234567": b"half",
                "b-2020-01-01T00-00-00Z.sqlite3.db.gz.json": b"{}"}  # fmt: skip
     for name, content in foreign.items():
@@ -112,10 +114,10 @@ def test_objects_that_no_manifest_of_ours_names_are_left(s3, nights, tmp_path):
     assert set(foreign) < {one.name for one in store.entries()}
 
 
-def test_what_uploads_left_is_swept_after_a_day_if_a_manifest_names_it(s3, nights):
+def test_what_uploads_left_is_swept_after_a_day_if_a_manifest_names_it(s3, daily_copies):
     place = s3.place(s3.bucket("swept"))
-    store = sent(nights[2:4], place)
-    young, old = (copy.name for copy in nights[2:4])
+    store = sent(daily_copies[2:4], place)
+    young, old = (copy.name for copy in daily_copies[2:4])
     store.delete(old)
     store.create_small(f"{young}.part-0123abcd", b"half")
     now = datetime.now(UTC)
@@ -129,9 +131,9 @@ def test_what_uploads_left_is_swept_after_a_day_if_a_manifest_names_it(s3, night
     assert removal.sweep(store, now) == ()
 
 
-def test_a_copy_kept_by_hand_stays_and_a_finding_makes_it_damaged(s3, nights, tmp_path):
+def test_a_copy_kept_by_hand_stays_and_a_finding_makes_it_damaged(s3, daily_copies, tmp_path):
     place = s3.place(s3.bucket("notes"))
-    store = sent(nights, place)
+    store = sent(daily_copies, place)
     known = catalogue.placed_copies(store)
     notes.keep(store, known[4])
     notes.keep(store, known[4])
@@ -141,7 +143,7 @@ def test_a_copy_kept_by_hand_stays_and_a_finding_makes_it_damaged(s3, nights, tm
     rotated(tmp_path / "copies", [place], keep_daily=0, keep_last=1)
 
     kept = catalogue.placed_copies(store)
-    assert [one.data for one in kept] == [nights[n].name for n in (0, 1, 4)]
+    assert [one.data for one in kept] == [daily_copies[n].name for n in (0, 1, 4)]
     assert (kept[0].backup.state, kept[0].backup.why) == (State.DAMAGED, "is not what was sent")
     assert notes.release(store, kept[2])
     notes.sound(store, kept[0])
@@ -159,10 +161,10 @@ def test_a_copy_kept_by_hand_stays_and_a_finding_makes_it_damaged(s3, nights, tm
     ],
 )
 def test_a_copy_is_verified_only_if_all_that_stands_beside_it_fits(
-    s3, nights, tmp_path, ending, content, state, why
+    s3, daily_copies, tmp_path, ending, content, state, why
 ):
     place = s3.place(s3.bucket(f"fits{abs(hash((ending, content)))}"))
-    store, name = sent(nights[:1], place), f"{nights[0].name}{ending}"
+    store, name = sent(daily_copies[:1], place), f"{daily_copies[0].name}{ending}"
 
     store.delete(name)
     if content is not None:
@@ -173,11 +175,11 @@ def test_a_copy_is_verified_only_if_all_that_stands_beside_it_fits(
     assert why in found.backup.why
 
 
-def test_health_measures_each_place(s3, nights, tmp_path):
+def test_health_measures_each_place(s3, daily_copies, tmp_path):
     path = a_database(tmp_path / "a.db")
     fresh, stale, empty = (s3.place(s3.bucket(name)) for name in ("fresh", "stale", "empty"))
-    sent(nights[:2], fresh)
-    sent(nights[3:], stale)
+    sent(daily_copies[:2], fresh)
+    sent(daily_copies[3:], stale)
     dead = s3.place("s3://dead/x", endpoint=f"http://127.0.0.1:{free_port()}", answer=1.0)
     received = []
 
@@ -216,35 +218,37 @@ def versions(client, bucket):
     return client.list_object_versions(Bucket=bucket).get("Versions", [])
 
 
-def test_what_a_locked_bucket_keeps_is_named_with_its_end_and_not_hidden(s3, nights, tmp_path):
+def test_what_a_locked_bucket_keeps_is_named_with_its_end_and_not_hidden(
+    s3, daily_copies, tmp_path
+):
     """Where there are versions, a deletion would succeed and hide the copy until then."""
     bucket = s3.bucket("worm", ObjectLockEnabledForBucket=True)
-    store, client, events = sent(nights[:4], s3.place(bucket)), s3.client, []
+    store, client, events = sent(daily_copies[:4], s3.place(bucket)), s3.client, []
     until = datetime.now(UTC) + timedelta(days=30)
     for one in versions(client, "worm"):
         of = {"Bucket": "worm", "Key": one["Key"], "VersionId": one["VersionId"]}
-        if nights[1].name in one["Key"]:
+        if daily_copies[1].name in one["Key"]:
             client.put_object_retention(
                 **of, Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until}
             )
-        elif nights[2].name in one["Key"]:
+        elif daily_copies[2].name in one["Key"]:
             client.put_object_legal_hold(**of, LegalHold={"Status": "ON"})
     (tmp_path / "copies").mkdir()
 
     result = rotated(tmp_path / "copies", [s3.place(bucket)], events, keep_daily=0)
 
     assert result["removed"] == 1
-    assert names(store) == [copy.name for copy in nights[:3]]
+    assert names(store) == [copy.name for copy in daily_copies[:3]]
     said = logged(events)
-    assert f"{nights[1].name} is kept by the bucket until {until:%Y-%m-%d %H:%M} UTC" in said
-    assert f"{nights[2].name} is kept by the bucket by a legal hold" in said
+    assert f"{daily_copies[1].name} is kept by the bucket until {until:%Y-%m-%d %H:%M} UTC" in said
+    assert f"{daily_copies[2].name} is kept by the bucket by a legal hold" in said
     assert sum(one["Key"].endswith(".gz") for one in versions(client, "worm")) == 4
 
 
-def test_a_copy_of_the_future_makes_no_place_fresh_and_is_not_removed(s3, nights, tmp_path):
+def test_a_copy_of_the_future_makes_no_place_fresh_and_is_not_removed(s3, daily_copies, tmp_path):
     """As a machine leaves it whose clock was ahead."""
     place, now = s3.place(s3.bucket("ahead")), datetime.now(UTC)
-    ahead = dated(nights[0], tmp_path / "ahead", now + timedelta(days=400))
+    ahead = dated(daily_copies[0], tmp_path / "ahead", now + timedelta(days=400))
     send(ahead, read(ahead), place, lambda _: None)
     store = open_store(place)
     (tmp_path / "copies").mkdir()

@@ -297,6 +297,7 @@ def test_the_wait_for_another_replication_can_be_cancelled(path, postgres):
 
 
 @needs_account
+@pytest.mark.long
 def test_a_server_that_is_stopped_meanwhile_fails_the_run(path):
     with embedded_postgres.throwaway() as server:
         run(path, server.dsn)

@@ -11,7 +11,6 @@ import pytest
 from tests.workers.fixtures_replication import a_source, failure, run, sql, unequal, write
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "replication.md").read_text()
-pytestmark = pytest.mark.sample
 
 SQL = re.findall(r"^```sql\n(.*?)^```", GUIDE, flags=re.M | re.S)
 SQLITE = re.findall(r"^```sqlite\n(.*?)^```", GUIDE, flags=re.M | re.S)

@@ -37,7 +37,7 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def nights(made, tmp_path):
+def daily_copies(made, tmp_path):
     """Twelve nightly copies, the newest of this hour; newest first."""
     now = datetime.now(UTC)
     return [dated(made, tmp_path / "copies", now - timedelta(days=day)) for day in range(12)]
@@ -58,42 +58,42 @@ def listed(directory):
     return [one.path for one in listing.list_backups(directory)]
 
 
-def test_the_oldest_go_with_all_that_stands_beside_them(nights):
-    directory = nights[0].parent
+def test_the_oldest_go_with_all_that_stands_beside_them(daily_copies):
+    directory = daily_copies[0].parent
 
     result = rotated(directory)
 
-    assert listed(directory) == nights[:7]
+    assert listed(directory) == daily_copies[:7]
     assert (result["kept"], result["removed"], result["to_remove"]) == (7, 5, 5)
-    assert result["freed_bytes"] == 5 * nights[0].stat().st_size
+    assert result["freed_bytes"] == 5 * daily_copies[0].stat().st_size
     assert len(ours(directory)) == 7 * 3
     assert rotated(directory)["removed"] == 0
 
 
-def test_a_dry_run_prints_the_plan_and_removes_nothing(nights):
-    directory, received = nights[0].parent, []
+def test_a_dry_run_prints_the_plan_and_removes_nothing(daily_copies):
+    directory, received = daily_copies[0].parent, []
     before = ours(directory)
 
     result = rotated(directory, received=received, dry_run=True, max_delete=2)
 
     text = logged(received)
-    assert f"keep {nights[0].name} (" in text
+    assert f"keep {daily_copies[0].name} (" in text
     assert "): newest verified, daily 1/7, last 1/3" in text
-    assert f"remove {nights[11].name} (" in text
+    assert f"remove {daily_copies[11].name} (" in text
     assert "a run would fail: 5 copies are to go, expected at most 2" in text
     assert (result["to_remove"], result["removed"]) == (5, 0)
     assert [name for name in os.listdir(directory) if name in before] == os.listdir(directory)
 
 
-def test_foreign_files_are_never_touched(nights):
-    directory = nights[0].parent
+def test_foreign_files_are_never_touched(daily_copies):
+    directory = daily_copies[0].parent
     foreign = ["notes.txt", "a-2020-01-01.sqlite3.db.gz", "a-2020-13-01T00-00-00Z.sqlite3.db.gz"]
     foreign += ["a-2020-01-01T00-00-00Z.sqlite3.db.gz.old", "old.part", "my.scratch-abcdefgh"]
     for name in foreign:
         (directory / name).write_text("mine")
         os.utime(directory / name, (0, 0))
     (directory / "a-2020-01-01T00-00-00Z.sqlite3.db.gz").mkdir()
-    (directory / "a-2020-01-02T00-00-00Z.sqlite3.db.gz").symlink_to(nights[0])
+    (directory / "a-2020-01-02T00-00-00Z.sqlite3.db.gz").symlink_to(daily_copies[0])
 
     rotated(directory)
 
@@ -102,8 +102,8 @@ def test_foreign_files_are_never_touched(nights):
     assert (directory / "a-2020-01-01T00-00-00Z.sqlite3.db.gz").is_dir()
 
 
-def test_unfinished_files_go_when_they_are_older_than_a_day(nights):
-    directory = nights[0].parent
+def test_unfinished_files_go_when_they_are_older_than_a_day(daily_copies):
+    directory = daily_copies[0].parent
     old = "a-2020-01-01T00-00-00Z.sqlite3.db.gz.part"
     young = "a-2020-01-02T00-00-00Z.sqlite3.db.gz.scratch-abcdefgh"
     for name in (old, young):
@@ -117,28 +117,28 @@ def test_unfinished_files_go_when_they_are_older_than_a_day(nights):
     assert (directory / young).exists()
 
 
-def test_what_is_kept_by_hand_stays(nights):
-    marks.keep(nights[11])
+def test_what_is_kept_by_hand_stays(daily_copies):
+    marks.keep(daily_copies[11])
 
-    rotated(nights[0].parent)
+    rotated(daily_copies[0].parent)
 
-    assert listed(nights[0].parent) == [*nights[:7], nights[11]]
+    assert listed(daily_copies[0].parent) == [*daily_copies[:7], daily_copies[11]]
 
 
-def test_too_many_to_go_stops_all_of_it(nights):
-    before = ours(nights[0].parent)
+def test_too_many_to_go_stops_all_of_it(daily_copies):
+    before = ours(daily_copies[0].parent)
 
-    failed = refused(nights[0].parent, max_delete=4)
+    failed = refused(daily_copies[0].parent, max_delete=4)
 
     assert "5 copies are to go, expected at most 4" in failed.error
     assert "--set max_delete=5; nothing is removed" in failed.error
     assert failed.permanent
-    assert ours(nights[0].parent) == before
+    assert ours(daily_copies[0].parent) == before
 
 
-def test_a_newest_copy_that_is_too_old_stops_all_of_it_until_it_is_allowed(nights):
-    directory = nights[0].parent
-    for path in nights[:3]:
+def test_a_newest_copy_that_is_too_old_stops_all_of_it_until_it_is_allowed(daily_copies):
+    directory = daily_copies[0].parent
+    for path in daily_copies[:3]:
         repository.remove(directory, path.name)
 
     failed = refused(directory)
@@ -150,8 +150,8 @@ def test_a_newest_copy_that_is_too_old_stops_all_of_it_until_it_is_allowed(night
     assert allowed["removed"] == 2
 
 
-def test_a_copy_from_the_future_stops_all_of_it_until_it_is_allowed(made, nights):
-    directory = nights[0].parent
+def test_a_copy_from_the_future_stops_all_of_it_until_it_is_allowed(made, daily_copies):
+    directory = daily_copies[0].parent
     strange = dated(made, directory, datetime.now(UTC) + timedelta(days=3))
 
     failed = refused(directory)
@@ -162,31 +162,31 @@ def test_a_copy_from_the_future_stops_all_of_it_until_it_is_allowed(made, nights
     assert strange.exists()
 
 
-def test_a_newest_copy_with_a_flipped_bit_is_found_before_anything_relies_on_it(nights):
-    directory = nights[0].parent
-    content = bytearray(nights[0].read_bytes())
+def test_a_newest_copy_with_a_flipped_bit_is_found_before_anything_relies_on_it(daily_copies):
+    directory = daily_copies[0].parent
+    content = bytearray(daily_copies[0].read_bytes())
     content[len(content) // 2] ^= 1
-    nights[0].write_bytes(content)
+    daily_copies[0].write_bytes(content)
     received = []
 
     result = rotated(directory, received=received)
 
     assert "is not what was written: it has SHA-256" in logged(received)
-    assert listed(directory) == nights[:8]
+    assert listed(directory) == daily_copies[:8]
     assert (result["kept_verified"], result["damaged"]) == (7, 1)
     assert listing.list_backups(directory)[0].state == "damaged"
 
 
-def test_all_copies_damaged_and_nothing_goes(nights):
-    for path in nights:
+def test_all_copies_damaged_and_nothing_goes(daily_copies):
+    for path in daily_copies:
         path.write_bytes(path.read_bytes()[:-1])
 
-    assert rotated(nights[0].parent)["removed"] == 0
-    assert listed(nights[0].parent) == nights
+    assert rotated(daily_copies[0].parent)["removed"] == 0
+    assert listed(daily_copies[0].parent) == daily_copies
 
 
-def test_two_databases_in_one_folder_are_judged_apart(made, nights):
-    directory = nights[0].parent
+def test_two_databases_in_one_folder_are_judged_apart(made, daily_copies):
+    directory = daily_copies[0].parent
     others = [
         dated(made, directory, datetime.now(UTC) - timedelta(days=day, hours=1), "other")
         for day in range(9)
@@ -195,12 +195,12 @@ def test_two_databases_in_one_folder_are_judged_apart(made, nights):
     result = rotated(directory)
 
     assert result["removed"] == 7
-    assert set(listed(directory)) == {*nights[:7], *others[:7]}
+    assert set(listed(directory)) == {*daily_copies[:7], *others[:7]}
 
 
-def test_a_folder_in_use_by_a_backup_is_left_alone_for_now(nights):
-    with repository.locked(nights[0].parent):
-        failed = refused(nights[0].parent)
+def test_a_folder_in_use_by_a_backup_is_left_alone_for_now(daily_copies):
+    with repository.locked(daily_copies[0].parent):
+        failed = refused(daily_copies[0].parent)
 
     assert "is in use by pid" in failed.error
     assert not failed.permanent
@@ -213,21 +213,22 @@ def test_a_missing_folder_is_an_error_and_is_not_made(tmp_path):
     assert not (tmp_path / "missing").exists()
 
 
-def test_a_cancelled_rotation_leaves_whole_copies(nights):
+def test_a_cancelled_rotation_leaves_whole_copies(daily_copies):
     report = a_report()
     report.cancelled = True
-    wanted = params.parse(rotation.Params, {"directory": str(nights[0].parent), **SHIPPED})
+    wanted = params.parse(rotation.Params, {"directory": str(daily_copies[0].parent), **SHIPPED})
 
     with pytest.raises(WorkerError, match="cancelled"):
         rotation.run(wanted, report)
 
-    assert listed(nights[0].parent) == nights
+    assert listed(daily_copies[0].parent) == daily_copies
 
 
-def test_a_killed_rotation_leaves_whole_copies(nights):
+@pytest.mark.long
+def test_a_killed_rotation_leaves_whole_copies(daily_copies):
     seed = random.randrange(2**32)
     print(f"seed {seed}")
-    dice, directory = random.Random(seed), nights[0].parent
+    dice, directory = random.Random(seed), daily_copies[0].parent
     driver = (
         "import sys; from pathlib import Path; from workers import rotation;"
         "print('up', flush=True); rotation.prune(Path(sys.argv[1]), 1, 'UTC', False)"
@@ -246,7 +247,7 @@ def test_a_killed_rotation_leaves_whole_copies(nights):
             assert verify.verify(path)
     rotated(directory, keep_last=1, keep_daily=0, max_delete=99)
 
-    assert listed(directory) == nights[:1]
+    assert listed(directory) == daily_copies[:1]
     assert len(ours(directory)) == 3
 
 

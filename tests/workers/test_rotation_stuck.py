@@ -27,15 +27,15 @@ def made(tmp_path_factory):
     return the_copy(room / "copies")
 
 
-def some_nights(made, directory):
+def some_copies(made, directory):
     """Five nightly copies, the newest of this hour; newest first."""
     now = datetime.now(UTC)
     return [dated(made, directory, now - timedelta(days=day)) for day in range(5)]
 
 
 @pytest.fixture
-def nights(made, tmp_path):
-    return some_nights(made, tmp_path / "copies")
+def daily_copies(made, tmp_path):
+    return some_copies(made, tmp_path / "copies")
 
 
 def rotated(directory, /, received=None, **more):
@@ -63,48 +63,48 @@ def listed(directory):
     return [one.path for one in listing.list_backups(directory)]
 
 
-def test_a_copy_that_cannot_go_is_named_and_the_others_go(nights):
-    in_the_way(nights[3])
+def test_a_copy_that_cannot_go_is_named_and_the_others_go(daily_copies):
+    in_the_way(daily_copies[3])
 
-    done = rotation.prune(nights[0].parent, 1, "UTC", dry_run=False)
+    done = rotation.prune(daily_copies[0].parent, 1, "UTC", dry_run=False)
 
-    assert listed(nights[0].parent) == [nights[0], nights[3]]
+    assert listed(daily_copies[0].parent) == [daily_copies[0], daily_copies[3]]
     assert (done.removed, len(done.failed)) == (3, 1)
-    assert str(nights[3]) in done.failed[0]
+    assert str(daily_copies[3]) in done.failed[0]
 
 
-def test_an_immutable_copy_is_named_and_the_others_go(nights):
-    with immutable(nights[4]):
-        done = rotation.prune(nights[0].parent, 1, "UTC", dry_run=False)
+def test_an_immutable_copy_is_named_and_the_others_go(daily_copies):
+    with immutable(daily_copies[4]):
+        done = rotation.prune(daily_copies[0].parent, 1, "UTC", dry_run=False)
 
-    assert listed(nights[0].parent) == [nights[0], nights[4]]
-    assert str(nights[4]) in done.failed[0]
+    assert listed(daily_copies[0].parent) == [daily_copies[0], daily_copies[4]]
+    assert str(daily_copies[4]) in done.failed[0]
 
 
-def test_a_rotation_with_a_copy_that_cannot_go_fails_by_its_name(nights):
-    in_the_way(nights[4])
+def test_a_rotation_with_a_copy_that_cannot_go_fails_by_its_name(daily_copies):
+    in_the_way(daily_copies[4])
     received = []
 
     with pytest.raises(WorkerError, match=r"remove .*\(removed: 3\)") as failed:
-        rotated(nights[0].parent, received)
+        rotated(daily_copies[0].parent, received)
 
-    assert nights[4].name in failed.value.error
-    assert f"remove {nights[4]}" in logged(received)
-    assert listed(nights[0].parent) == [nights[0], nights[4]]
+    assert daily_copies[4].name in failed.value.error
+    assert f"remove {daily_copies[4]}" in logged(received)
+    assert listed(daily_copies[0].parent) == [daily_copies[0], daily_copies[4]]
 
 
-def test_what_stands_beside_a_copy_and_cannot_go_takes_no_room_and_is_named(nights):
-    nights[2].with_name(f"{nights[2].name}.damaged").mkdir()
-    os.unlink(f"{nights[2]}.sha256")
-    os.mkdir(f"{nights[2]}.sha256")
-    os.unlink(f"{nights[2]}.json")
+def test_what_stands_beside_a_copy_and_cannot_go_takes_no_room_and_is_named(daily_copies):
+    daily_copies[2].with_name(f"{daily_copies[2].name}.damaged").mkdir()
+    os.unlink(f"{daily_copies[2]}.sha256")
+    os.mkdir(f"{daily_copies[2]}.sha256")
+    os.unlink(f"{daily_copies[2]}.json")
 
-    done = rotation.prune(nights[0].parent, 1, "UTC", dry_run=False)
+    done = rotation.prune(daily_copies[0].parent, 1, "UTC", dry_run=False)
 
-    left = [name for name in ours(nights[0].parent) if name.startswith(nights[2].name)]
-    assert left == [f"{nights[2].name}.damaged", f"{nights[2].name}.sha256"]
+    left = [name for name in ours(daily_copies[0].parent) if name.startswith(daily_copies[2].name)]
+    assert left == [f"{daily_copies[2].name}.damaged", f"{daily_copies[2].name}.sha256"]
     assert len(done.failed) == 1
-    assert nights[2].name in done.failed[0]
+    assert daily_copies[2].name in done.failed[0]
 
 
 def test_a_leftover_that_cannot_go_keeps_no_backup_from_being_made(tmp_path):
@@ -120,24 +120,24 @@ def test_a_leftover_that_cannot_go_keeps_no_backup_from_being_made(tmp_path):
     assert (copies / str(result["file"])).exists()
 
 
-def test_a_copy_that_went_meanwhile_is_no_failure(nights, monkeypatch):
+def test_a_copy_that_went_meanwhile_is_no_failure(daily_copies, monkeypatch):
     remove = repository.remove
 
     def after_another(directory, name):
-        if name == nights[4].name:
-            nights[4].unlink()
+        if name == daily_copies[4].name:
+            daily_copies[4].unlink()
         remove(directory, name)
 
     monkeypatch.setattr(repository, "remove", after_another)
 
-    done = rotation.prune(nights[0].parent, 1, "UTC", dry_run=False)
+    done = rotation.prune(daily_copies[0].parent, 1, "UTC", dry_run=False)
 
     assert (done.failed, done.removed) == ((), 3)
 
 
 @pytest.mark.parametrize("kind", ["missing", "a file", "in use"])
-def test_a_dead_place_does_not_stop_the_rotation_of_the_others(made, tmp_path, nights, kind):
-    dead, third, received = tmp_path / "nas", some_nights(made, tmp_path / "third"), []
+def test_a_dead_place_does_not_stop_the_rotation_of_the_others(made, tmp_path, daily_copies, kind):
+    dead, third, received = tmp_path / "nas", some_copies(made, tmp_path / "third"), []
     if kind == "a file":
         dead.write_text("no folder")
     elif kind == "in use":
@@ -146,20 +146,20 @@ def test_a_dead_place_does_not_stop_the_rotation_of_the_others(made, tmp_path, n
 
     held = repository.locked(dead) if kind == "in use" else nullcontext()
     with held, pytest.raises(WorkerError) as failed:
-        rotated(nights[0].parent, received, copies=places)
+        rotated(daily_copies[0].parent, received, copies=places)
 
     assert f"folder {dead} " in failed.value.error
     assert failed.value.permanent == (kind != "in use")
     assert "(removed: 8)" in failed.value.error
-    assert listed(nights[0].parent) == nights[:1]
+    assert listed(daily_copies[0].parent) == daily_copies[:1]
     assert listed(third[0].parent) == third[:1]
     assert f"{dead}: folder {dead} " in logged(received)
 
 
-def test_all_places_are_rotated_and_counted(made, tmp_path, nights):
-    third = some_nights(made, tmp_path / "third")
+def test_all_places_are_rotated_and_counted(made, tmp_path, daily_copies):
+    third = some_copies(made, tmp_path / "third")
 
-    result = rotated(nights[0].parent, copies=[str(third[0].parent)])
+    result = rotated(daily_copies[0].parent, copies=[str(third[0].parent)])
 
     assert (result["kept"], result["removed"]) == (2, 8)
 
@@ -185,14 +185,14 @@ def test_what_a_plan_costs_grows_with_the_copies_and_not_with_their_square():
     assert calls[0] < 60 * len(copies)
 
 
-def test_a_listing_never_opens_a_copy(nights):
-    for path in nights:
+def test_a_listing_never_opens_a_copy(daily_copies):
+    for path in daily_copies:
         path.chmod(0)
         os.utime(path, (0, 0))
         for ending in (".json", ".sha256"):
             path.with_name(path.name + ending).unlink()
 
-    listing.list_backups(nights[0].parent)
+    listing.list_backups(daily_copies[0].parent)
 
     # A read would have set the time of access anew.
-    assert {path.stat().st_atime for path in nights} == {0}
+    assert {path.stat().st_atime for path in daily_copies} == {0}

@@ -42,12 +42,17 @@ def catalogue(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def clean(catalogue, tmp_path_factory):
-    """What a run that nobody disturbed writes."""
-    params = Params(str(catalogue), tmp_path_factory.mktemp("clean") / "cards.db")
+def filled(catalogue, tmp_path_factory):
+    """The database that an undisturbed run fills, and the run's result."""
+    params = Params(str(catalogue), tmp_path_factory.mktemp("filled") / "cards.db")
     missing_sets(params, a_report())
-    missing_cards(params, a_report())
-    return content(params.database)
+    return params.database, missing_cards(params, a_report())
+
+
+@pytest.fixture(scope="module")
+def clean(filled):
+    database, _ = filled
+    return content(database)
 
 
 def killed_after(params: Params, seconds: float) -> int:
@@ -123,20 +128,16 @@ def test_the_generator_leaves_a_folder_of_others_alone(tmp_path):
         "ancient_trait IS NOT NULL",
     ],
 )
-def test_a_generated_catalogue_holds_the_awkward_cases(catalogue, tmp_path, query):
-    params = Params(str(catalogue), tmp_path / "cards.db")
-    missing_sets(params, a_report())
-    missing_cards(params, a_report())
+def test_a_generated_catalogue_holds_the_awkward_cases(filled, query):
+    database, _ = filled
 
-    found = rows(params.database, f"SELECT COUNT(*) FROM pokemon_cards WHERE {query}")
+    found = rows(database, f"SELECT COUNT(*) FROM pokemon_cards WHERE {query}")
 
     assert found[0][0] > 0
 
 
-def test_some_generated_sets_claim_another_count_than_they_have(catalogue, tmp_path):
-    params = Params(str(catalogue), tmp_path / "cards.db")
-    missing_sets(params, a_report())
-    result = missing_cards(params, a_report())
+def test_some_generated_sets_claim_another_count_than_they_have(filled):
+    database, result = filled
 
     assert result["cards_added"] == 3000
-    assert rows(params.database, "SELECT SUM(total) > 3000 FROM pokemon_card_sets") == [(1,)]
+    assert rows(database, "SELECT SUM(total) > 3000 FROM pokemon_card_sets") == [(1,)]

@@ -39,7 +39,7 @@ def open_when_free(path: Path, check: Check) -> sqlite3.Connection:
             _wait_at_most(connection, sqlite.BUSY_TIMEOUT_S)
             return connection
     try:
-        return sqlite.open_existing(path)
+        return sqlite.open_existing(path, busy_timeout_s=sqlite.BUSY_TIMEOUT_S)
     except DatabaseLockedError as error:
         raise DatabaseLockedError(path, time.monotonic() - began) from error
 

@@ -1,4 +1,4 @@
-"""The account of a night: what each job's newest run said, in words."""
+"""The summary of the runs: what each job's newest run said, in words."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.run_summary import WORDS, account, of_the_night
+from scripts.run_summary import WORDS, of_the_newest_batch, summary
 from supervisor.core.model import Run, State, Trigger
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run_summary.py"
@@ -49,7 +49,7 @@ def a_run(job, state=State.SUCCESS, cause="", result=None, number=1, batch="a"):
 
 @pytest.mark.parametrize(("job", "result", "words"), RESULTS)
 def test_a_run_that_succeeded_is_reported_in_words(job, result, words):
-    (line,) = account([a_run(job, result=result)])
+    (line,) = summary([a_run(job, result=result)])
 
     assert line.split(maxsplit=1) == [job, words]
 
@@ -59,30 +59,30 @@ def test_every_job_that_has_words_is_tested():
 
 
 def test_a_run_that_did_not_succeed_gives_its_cause():
-    (line,) = account([a_run("backup-database", State.FAILED, "the disk is full")])
+    (line,) = summary([a_run("backup-database", State.FAILED, "the disk is full")])
 
     assert line.split(maxsplit=1) == ["backup-database", "failed: the disk is full"]
 
 
 def test_a_job_of_another_make_is_done_and_no_more_is_claimed():
-    lines = account([a_run("vendor-report"), a_run("rotate-backups", result={"other": 1})])
+    lines = summary([a_run("vendor-report"), a_run("rotate-backups", result={"other": 1})])
 
     assert [line.split()[1] for line in lines] == ["done", "done"]
 
 
-def test_the_night_begins_with_the_newest_batch_and_each_job_counts_once():
+def test_the_summary_begins_with_the_newest_batch_and_each_job_counts_once():
     before = a_run("gone", number=1, batch="a")
-    night = [a_run("sync", number=2, batch="b"), a_run("proof", number=3, batch="")]
+    batch = [a_run("sync", number=2, batch="b"), a_run("proof", number=3, batch="")]
     again = a_run("proof", number=4, batch="")
 
-    found = of_the_night([again, *reversed(night), before])
+    found = of_the_newest_batch([again, *reversed(batch), before])
 
     assert [run.id for run in found] == [2, 4]
-    assert of_the_night([]) == []
+    assert of_the_newest_batch([]) == []
 
 
 def test_without_a_ledger_it_says_so(tmp_path):
     reported = subprocess.run([sys.executable, SCRIPT, tmp_path], capture_output=True, text=True)
 
     assert reported.returncode == 1
-    assert reported.stderr.startswith(f"account: cannot read the ledger in {tmp_path}: ")
+    assert reported.stderr.startswith(f"run_summary: cannot read the ledger in {tmp_path}: ")
