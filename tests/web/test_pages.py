@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from supervisor.core.ical import PER_JOB
-from supervisor.web.rendering import STATIC
+from supervisor.web.statics import STATIC
 from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
 from tests.web.conftest import DSN

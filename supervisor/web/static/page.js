@@ -1,6 +1,9 @@
-// What needs the browser: its time zone, and a log that stays at its end.
+// What needs the browser: its time zone, a log that stays at its end, and htmx after the first picture.
 "use strict";
 (() => {
+  const htmx = document.createElement("script");
+  htmx.src = document.currentScript.dataset.htmx;
+  requestAnimationFrame(() => setTimeout(() => document.head.append(htmx)));
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
   if (/^[A-Za-z0-9_+\-/]{1,64}$/.test(zone)) {
     document.cookie = `nightshift-zone=${zone}; path=/; SameSite=Strict; max-age=31536000`;
