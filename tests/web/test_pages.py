@@ -12,7 +12,7 @@ from supervisor.web.statics import STATIC
 from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
 from tests.web.conftest import DSN
-from tests.web.visitor import Visitor, page
+from tests.web.visitor import Visitor, page, ran
 
 PAGES = (
     *("/", "/timeline?hours=24", "/calendar?days=90", "/incidents", "/backups", "/replication"),
@@ -31,6 +31,13 @@ jobs:
     docs: "javascript:alert(1)"
     env: {NOTE: "</dd><script>alert(2)</script>", MY_TOKEN: "very-secret-value"}
 """
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    """A service that has run nothing, and a visitor of its page; its last user stops it."""
+    with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
+        yield sandbox, Visitor(url).sign_in()
 
 
 class Markup(HTMLParser):
@@ -319,56 +326,48 @@ def test_hostile_text_stays_text():
             assert '<span class="a-f1">&lt;i&gt;red&lt;/i&gt;</span>' in run
 
 
-def test_a_service_that_is_away_is_said_and_its_return_shows():
-    with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
-        visitor = Visitor(url).sign_in()
-        assert visitor.get("/").status == 200
-        sandbox.ask("stop")
-        answer = visitor.get("/")
-        assert answer.status == 503
-        assert "no supervisor answers" in answer.text
-        with supervised(sandbox):
-            assert "hello" in visitor.get("/").text
+def test_empty_pages_say_what_to_do(quiet):
+    _, visitor = quiet
+
+    assert "No job makes backups" in visitor.get("/backups").text
+    assert "replication.run" in visitor.get("/replication").text
+    assert "Nothing is wrong" in visitor.get("/incidents").text
+    assert "nightshift run hello" in visitor.get("/jobs/hello").text
+    assert "Nothing ran" in visitor.get("/timeline").text
 
 
-def test_the_page_of_the_config_says_what_each_text_changed():
+def test_the_page_of_the_config_says_what_each_text_changed(quiet):
+    sandbox, visitor = quiet
     secret = "hunter2-swordfish"
-    with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
-        visitor = Visitor(url).sign_in()
-        env = f"env: {{MY_TOKEN: {secret}}}"
-        sandbox.config.write_text(
-            f"jobs: {{hello: {{command: echo hi, {env}}}, new: {{command: x}}}}"
-        )
-        visitor.post("/reload", {"back": "/config"})
+    env = f"env: {{MY_TOKEN: {secret}}}"
+    sandbox.config.write_text(f"jobs: {{hello: {{command: echo hi, {env}}}, new: {{command: x}}}}")
+    visitor.post("/reload", {"back": "/config"})
 
-        # The answer may come before the row is written.
-        until(lambda: ">added</span>" in visitor.get("/config").text)
-        text = visitor.get("/config").text
+    # The answer may come before the row is written.
+    until(lambda: ">added</span>" in visitor.get("/config").text)
+    text = visitor.get("/config").text
 
     assert re.search("added</span> <a [^>]*>new</a>", text)
     assert re.search("changed</span> <a [^>]*>hello</a>: <code>env</code>", text)
     assert secret not in text
 
 
-def test_empty_pages_say_what_to_do():
-    with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
-        visitor = Visitor(url).sign_in()
+def test_a_service_that_is_away_is_said_and_its_return_shows(quiet):
+    sandbox, visitor = quiet
+    assert visitor.get("/").status == 200
+    sandbox.ask("stop")
+    answer = visitor.get("/")
+    assert answer.status == 503
+    assert "no supervisor answers" in answer.text
+    with supervised(sandbox):
+        assert "hello" in visitor.get("/").text
 
-        assert "No job makes backups" in visitor.get("/backups").text
-        assert "replication.run" in visitor.get("/replication").text
-        assert "Nothing is wrong" in visitor.get("/incidents").text
-        assert "nightshift run hello" in visitor.get("/jobs/hello").text
-        assert "Nothing ran" in visitor.get("/timeline").text
 
+def test_a_followed_log_goes_on_after_the_last_event(visitor, sandbox):
+    run = ran(sandbox, "talk")
 
-def test_a_followed_log_goes_on_after_the_last_event():
-    jobs = "jobs: {talk: {command: 'printf \"one\\\\ntwo\\\\n\"'}}"
-    with Sandbox(jobs) as sandbox, supervised(sandbox), page(sandbox) as url:
-        sandbox.says("run", "talk", "--wait")
-        visitor = Visitor(url).sign_in()
-
-        whole = visitor.get("/runs/1/log/stream?after=0").text
-        rest = visitor.get("/runs/1/log/stream?after=0", Last_Event_ID="4").text
+    whole = visitor.get(f"/runs/{run}/log/stream?after=0").text
+    rest = visitor.get(f"/runs/{run}/log/stream?after=0", Last_Event_ID="4").text
 
     assert "id: 8\ndata: one\ndata: two\ndata: \n\n" in whole
     assert "data: one" not in rest
