@@ -1,5 +1,6 @@
 """Every page as a browser without scripts gets it: whole, small, and text stays text."""
 
+import contextlib
 import gzip
 import http.client
 import re
@@ -38,6 +39,26 @@ def quiet():
     """A service that has run nothing, and a visitor of its page; its last user stops it."""
     with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
         yield sandbox, Visitor(url).sign_in()
+
+
+def ask_bytes(visitor, path, encoding):
+    """Return the Content-Encoding and the bytes of an answer."""
+    with contextlib.closing(http.client.HTTPConnection(*visitor.address)) as connection:
+        headers = {"Cookie": cookies_of(visitor), "Accept-Encoding": encoding}
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.headers["Content-Encoding"], answer.read()
+
+
+def stream_begin(visitor, path, headers):
+    """Return the first event of a stream."""
+    with contextlib.closing(http.client.HTTPConnection(*visitor.address)) as connection:
+        connection.request("GET", path, headers={"Cookie": cookies_of(visitor), **headers})
+        return connection.getresponse().read1().decode()
+
+
+def cookies_of(visitor):
+    return "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
 
 
 class Markup(HTMLParser):
@@ -97,14 +118,9 @@ def test_every_address_of_a_page_is_below_its_base(sandbox):
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_sent_compressed(visitor, path):
-    connection = http.client.HTTPConnection(*visitor.address)
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
-    connection.request("GET", path, headers={"Cookie": cookies, "Accept-Encoding": "gzip"})
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
+    encoding, body = ask_bytes(visitor, path, "gzip")
 
-    assert answer.headers["Content-Encoding"] == "gzip"
+    assert encoding == "gzip"
     assert b"<main" in gzip.decompress(body)
 
 
@@ -117,6 +133,27 @@ def test_a_static_file_may_be_kept(visitor):
 
     assert answer.status == 200
     assert "immutable" in answer.headers["cache-control"]
+
+
+def test_a_static_file_is_sent_compressed_and_two_are_one_request(visitor):
+    packed, whole = ask_bytes(visitor, "/static/htmx.js", "gzip"), visitor.get("/static/htmx.js")
+
+    assert packed[0] == "gzip"
+    assert gzip.decompress(packed[1]).decode() == whole.text
+    assert "content-encoding" not in whole.headers
+    assert all(part in whole.text for part in ("var htmx=", 'registerExtension("sse"'))
+
+
+@pytest.mark.parametrize(("again", "first"), [(False, "open"), (True, "changed")])
+def test_a_new_page_gets_later_changes_and_one_that_comes_back_looks_again(visitor, again, first):
+    def first_event():
+        seen = re.search(r"/events\?seen=(\d+)", visitor.get("/").text)
+        assert seen
+        more = {"Last-Event-ID": seen[1]} if again else {}
+        return stream_begin(visitor, f"/events?seen={seen[1]}", more)
+
+    # Something may change between the two requests.
+    until(lambda: f"event: {first}\n" in first_event())
 
 
 @pytest.mark.parametrize("path", ["/static/../settings.py", "/static/%2e%2e/gate.py", "/static/"])
