@@ -2,11 +2,14 @@
 
     python benchmarks/page.py [--rounds N] [--values FILE]
 
-Each round opens each page in a browser without a cache, and waits until the first job is
-in its table. Measured: time from navigation to that, first paint, bytes and requests until
-then, and the memory of what serves the page: for ours the process of the page beside the
-service, for the peer the service itself. Of ours also: from the request that pauses a job to
-the page that shows it, untouched. Without an installed Chromium nothing is measured.
+Each round opens each page twice, each time in a context without a cache of a browser that
+is warm. First undisturbed, for the first paint: a script that looks for a text has the
+browser lay out the page, which delays its paint. Then until the first job is in its table, for
+the time to that, bytes and requests, and the memory of what serves the page: for ours the
+process of the page beside the service, for the peer the service itself. Of ours also: from the
+request that pauses a job to the page that shows it, untouched. The side `floor` is a page of
+one line from a bare socket: what no page can go below in this browser on this machine.
+Without an installed Chromium nothing is measured.
 """
 
 import dataclasses
@@ -15,9 +18,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +36,8 @@ JOBS = {f"job-{number:03}": ("/bin/true",) for number in range(100)}
 FIRST = next(iter(JOBS))
 LIMIT_MS = 60_000
 _PAINT = """() => performance.getEntriesByType("paint").map(each => each.startTime)[0] || 0"""
+# Small enough for one segment, and its connection stays open as a server's does.
+_FLOOR = f"<!doctype html><title>floor</title><p>{FIRST}".encode()
 _SEEN = "name => document.body && document.body.innerText.includes(name)"
 
 
@@ -51,13 +57,18 @@ def main() -> None:
     measured = Measured()
     with (
         tempfile.TemporaryDirectory(prefix="bench-page-", dir="/tmp") as folder,
+        floor_page() as floor,
         our_page(Path(folder, "ours")) as ours,
         their_page(Path(folder, "theirs")) as theirs,
         sync_playwright() as driver,
     ):
         chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         cookies = signed_in(chromium, ours[0])
-        sides = {"nightshift": (*ours, cookies), "cronstable": (*theirs, [])}
+        sides = {
+            "nightshift": (*ours, cookies),
+            "cronstable": (*theirs, []),
+            "floor": (floor, 0, []),
+        }
         changed = {"nightshift": Path(folder, "ours", "socket")}
         failures = interleave.taken(
             given.rounds,
@@ -81,27 +92,39 @@ def play(
     measured: Measured,
     api: Path | None,
 ) -> None:
-    """Open the page once, and add what it took. api: socket for a change, if it is measured."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.add_cookies(cookies)
-    page = context.new_page()
-    network = context.new_cdp_session(page)
-    network.send("Network.enable")
-    sizes: list[float] = []
-    asked: list[str] = []
-    network.on("Network.loadingFinished", lambda answer: sizes.append(answer["encodedDataLength"]))
-    network.on("Network.requestWillBeSent", lambda answer: asked.append(answer["request"]["url"]))
-    try:
-        page.goto(url.partition("?")[0], wait_until="commit", timeout=LIMIT_MS)
+    """Open the page twice, and add what it took. api: socket for a change, if it is measured."""
+    address = url.partition("?")[0]
+    with tab(chromium, cookies) as page:
+        page.goto(address, timeout=LIMIT_MS)
+        page.wait_for_function(_PAINT, timeout=LIMIT_MS, polling=100)
+        measured.add("page paint", ALL, name, page.evaluate(_PAINT) / 1e3)
+    if not pid:
+        return
+    with tab(chromium, cookies) as page:
+        network = page.context.new_cdp_session(page)
+        network.send("Network.enable")
+        sizes: list[float] = []
+        asked: list[str] = []
+        network.on("Network.loadingFinished", lambda each: sizes.append(each["encodedDataLength"]))
+        network.on("Network.requestWillBeSent", lambda each: asked.append(each["request"]["url"]))
+        page.goto(address, wait_until="commit", timeout=LIMIT_MS)
         page.wait_for_function(_SEEN, arg=FIRST, timeout=LIMIT_MS, polling=5)
         measured.add("page table", ALL, name, page.evaluate("performance.now()") / 1e3)
-        measured.add("page paint", ALL, name, page.evaluate(_PAINT) / 1e3)
         page.wait_for_timeout(500)  # what the table does not wait for is loaded, too
         measured.add("page bytes", ALL, name, sum(sizes))
         measured.add("page requests", ALL, name, len(asked))
         measured.add("page memory", ALL, name, pss_bytes(pid))
         if api is not None:
             measured.add("page change", ALL, name, change_s(page, api))
+
+
+@contextmanager
+def tab(chromium: Any, cookies: list[Any]) -> Iterator[Any]:
+    """Yield a tab of a context with these cookies and nothing cached."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    try:
+        context.add_cookies(cookies)
+        yield context.new_page()
     finally:
         context.close()
 
@@ -135,6 +158,28 @@ def signed_in(chromium: Any, url: str) -> list[Any]:
     found: list[Any] = context.cookies()
     context.close()
     return found
+
+
+@contextmanager
+def floor_page() -> Iterator[str]:
+    """Yield the URL of a page of one line, answered by a bare socket in a thread."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(_FLOOR)}\r\n\r\n"
+
+    def answer_all(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            while connection.recv(65536):
+                connection.sendall(head.encode() + _FLOOR)
+
+    def accept_all() -> None:
+        with suppress(OSError):  # closed below
+            while True:
+                connection = listening.accept()[0]
+                threading.Thread(target=answer_all, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept_all, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        listening.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -124,6 +124,7 @@ SYNC = (
 )
 PAGE = (
     Row("page paint", "page of 100 jobs, to the first paint", MS, CRONSTABLE, limit=0.15),
+    Row("page paint", "the same, beside a page of one line from a bare socket", MS, "floor"),
     Row("page table", "page of 100 jobs, to the table", MS, CRONSTABLE),
     Row("page bytes", "page of 100 jobs: bytes over the network", KB, CRONSTABLE),
     Row("page requests", "page of 100 jobs: requests", COUNT, CRONSTABLE),

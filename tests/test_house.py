@@ -84,7 +84,7 @@ ALLOWED = {
     # the page: a process of its own, a client of the socket; it writes nothing
     "supervisor.web": "supervisor supervisor.web.* supervisor.core.* supervisor.cli.client"
     " supervisor.cli.errors supervisor.api.limits supervisor.api.connection"
-    " supervisor.api.cross_origin supervisor.api.sockets supervisor.backups.model"
+    " supervisor.api.host_names supervisor.api.sockets supervisor.backups.model"
     " supervisor.config.definitions supervisor.state_dir workers.text workers.units",
     "supervisor.doctor.cluster": "supervisor.doctor.* supervisor.core.* supervisor.cluster.*"
     " workers.units",

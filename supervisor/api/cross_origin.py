@@ -11,20 +11,16 @@ origin of a request and other programs do not. Refused are:
 * a Host that is not a name of this machine, which stops DNS rebinding.
 """
 
-import ipaddress
-import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from supervisor.api.errors import as_json
+from supervisor.api.host_names import is_local
 from supervisor.core import responses
 
 FORM_TYPES = frozenset(("application/x-www-form-urlencoded", "multipart/form-data", "text/plain"))
-LOCAL_NAMES = frozenset(("", "localhost", "nightshift"))
-# name, name:port, [v6], [v6]:port (RFC 9110, "Host")
-_HOST = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?::\d*)?")
 _SAME_SITES = frozenset(("none", "same-origin"))
 _READING = frozenset(("GET", "HEAD"))
 
@@ -74,20 +70,6 @@ def form_type(headers: Headers) -> str:
             if essence in FORM_TYPES:
                 return essence
     return ""
-
-
-def is_local(host: str) -> bool:
-    """Return whether a Host header, with or without a port, names this machine."""
-    found = _HOST.fullmatch(host.strip().lower())
-    if found is None:
-        return False
-    name = found["v6"] or found["name"] or ""
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return name.removesuffix(".") in LOCAL_NAMES
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def _is_same_origin(origin: str, host: str) -> bool:

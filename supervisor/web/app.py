@@ -9,8 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from supervisor.cli.client import Client
@@ -21,23 +20,14 @@ from supervisor.web.frame import Web
 from supervisor.web.gate import Gate, has_session
 from supervisor.web.live import LiveStreams
 from supervisor.web.pages import ListPages
-from supervisor.web.rendering import STATIC, Renderer
+from supervisor.web.rendering import Renderer
 from supervisor.web.run_form import RunForm
 from supervisor.web.settings import WebSettings
 from supervisor.web.source import AnswerError, Source
+from supervisor.web.statics import get_static
 from supervisor.web.strips import Strips
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-class StaticForLong(StaticFiles):
-    """Static files; their addresses change with their content, so they are kept."""
-
-    def file_response(self, *args: object, **kwargs: object) -> Response:
-        """Return the file, to be kept for a year."""
-        answer = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
-        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        return answer
 
 
 def application(settings: WebSettings, client: Client) -> ASGIApp:
@@ -79,7 +69,7 @@ def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
         return Route(path, _in_words(handler, lists), methods=["POST"])
 
     return [
-        Mount("/static", StaticForLong(directory=STATIC)),
+        Route("/static/{name}", get_static, methods=["GET"]),
         get("/", lists.get_jobs),
         get("/jobs", lists.get_jobs),
         get("/timeline", lists.get_timeline),
@@ -114,6 +104,8 @@ def _in_words(handler: Handler, pages: ListPages) -> Handler:
     """Return a handler that answers a refusal of the supervisor with a page."""
 
     async def answer(request: Request) -> Response:
+        # Before anything is asked: a change from now on is one that the page may lack.
+        request.state.changes = pages.web.feed.changes
         try:
             return await handler(request)
         except AnswerError as error:

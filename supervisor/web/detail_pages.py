@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from supervisor.core import responses
 from supervisor.core.views import RunView, Status
-from supervisor.web.ansi import AnsiLines
 from supervisor.web.frame import PageAnswers
 from supervisor.web.source import AnswerError
 from supervisor.web.views import job as job_view
@@ -100,6 +99,8 @@ class DetailPages(PageAnswers):
                 text, total = text[:end], total - (len(text) - end)
             found["left_out"], found["after"] = left_out, total
         lines = text.decode(errors="replace").removesuffix("\n")
+        from supervisor.web.ansi import AnsiLines  # and rich: only a log needs it
+
         found["log"] = AnsiLines().html(lines) if lines else ""
         return found
 

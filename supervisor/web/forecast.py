@@ -17,7 +17,6 @@ from supervisor.core.config_model import Config, Notify
 from supervisor.core.effects import Launch
 from supervisor.core.events import At, Exited, Memory, Restored
 from supervisor.core.model import FINAL, JobRecord, Pause, Run, State, Trigger, replace
-from supervisor.core.simulation.engine import Ending, simulate
 from supervisor.core.views import Definition, Status
 from supervisor.web.strips import PastRun
 
@@ -63,6 +62,8 @@ def planned(
     config = Config(
         tuple(jobs), timezone=status.timezone, max_concurrent=status.pool.max, notify=Notify()
     )
+    from supervisor.core.simulation.engine import Ending, simulate  # for this page only
+
     restored = Restored(At(now, 0.0), config, _memory(status, now))
 
     def ending(launch: Launch) -> Ending:

@@ -116,7 +116,7 @@ class PageAnswers:
             "allowed": self.web.settings.allowed,
             "user": session_of(request).user,
             "has_login": isinstance(self.web.settings.access, PasswordAccess),
-            "is_live": self.web.feed.is_live,
+            "changes": getattr(request.state, "changes", self.web.feed.changes),
             "version": __version__,
             "socket": self.web.source.path,
             "choice": request.cookies.get(CHOICE_COOKIE, SERVICE),

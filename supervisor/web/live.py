@@ -7,7 +7,6 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from supervisor.web.ansi import AnsiLines
 from supervisor.web.frame import PageAnswers
 from supervisor.web.source import AnswerError
 
@@ -28,7 +27,10 @@ class LiveStreams(PageAnswers):
     async def get_events(self, request: Request) -> Response:
         if self._browsers >= MOST_BROWSERS:
             return Response("too many pages are open\n", 503)
-        return StreamingResponse(self._changes(), media_type="text/event-stream")
+        # A page that was in the background or lost its stream has an event: it looks again.
+        again = "last-event-id" in request.headers
+        seen = "" if again else request.query_params.get("seen", "")
+        return StreamingResponse(self._changes(seen), media_type="text/event-stream")
 
     async def get_log(self, request: Request) -> Response:
         """Return the whole log as a file."""
@@ -58,25 +60,28 @@ class LiveStreams(PageAnswers):
         lines = self._lines(request.path_params["run"], position)
         return StreamingResponse(lines, media_type="text/event-stream")
 
-    async def _changes(self) -> AsyncIterator[bytes]:
+    async def _changes(self, shown: str) -> AsyncIterator[bytes]:
+        """Yield an event for each change after those that the page shows."""
         self._browsers += 1
         try:
-            # A page that was in the background looks again as soon as it is back.
             seen = self.web.feed.changes
-            yield b"retry: 1000\nevent: changed\ndata: {}\n\n"
+            name = "open" if shown == str(seen) else "changed"
+            yield f"retry: 1000\nid: {seen}\nevent: {name}\ndata: {{}}\n\n".encode()
             while True:
                 newest = await self.web.feed.changed(seen, PING_S)
                 if newest == seen:
                     yield b": alive\n\n"
                     continue
                 seen = newest
-                yield b"event: changed\ndata: {}\n\n"
+                yield f"id: {seen}\nevent: changed\ndata: {{}}\n\n".encode()
                 await asyncio.sleep(APART_S)
         finally:
             self._browsers -= 1
 
     async def _lines(self, run: int, after: int) -> AsyncIterator[bytes]:
         """Yield the lines after a position; each event is numbered by the position after it."""
+        from supervisor.web.ansi import AnsiLines  # and rich: only a log needs it
+
         self._logs += 1
         ansi, position, sent, rest = AnsiLines(), 0, 0, b""
         try:

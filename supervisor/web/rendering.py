@@ -4,10 +4,9 @@ Text from outside reaches a template through `shown`, which escapes control char
 direction overrides; jinja2 escapes HTML. Only `ansi.py` makes markup.
 """
 
-import hashlib
 import shlex
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,12 +15,12 @@ import jinja2
 
 from supervisor.core.escape import escape_control
 from supervisor.core.state import RESERVED
+from supervisor.web.statics import static_file
 from supervisor.web.views.states import SHAPES
 from workers.text import readable
 from workers.units import format_duration, format_size
 
-_HERE = Path(__file__).parent
-STATIC = _HERE / "static"
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Renderer:
@@ -31,7 +30,7 @@ class Renderer:
         self._base = base
         # Undefined names are errors: a page must not lose a cause silently.
         self._env = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_HERE / "templates"),
+            loader=jinja2.FileSystemLoader(_TEMPLATES),
             autoescape=True,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -57,7 +56,7 @@ class Renderer:
 
     def url(self, *parts: object, **query: object) -> str:
         """Return the address of `/part/part?query`; a value of None or "" is left out."""
-        path = "/".join(quote(readable(str(part)), safe="") for part in parts)
+        path = "/".join(map(_part, parts))
         given = {name: readable(str(v)) for name, v in query.items() if v not in (None, "")}
         return f"{self._base}/{path}" + (f"?{urlencode(given)}" if given else "")
 
@@ -67,12 +66,12 @@ class Renderer:
 
     def static(self, name: str) -> str:
         """Return the address of a static file, which changes with its content."""
-        return f"{self._base}/static/{name}?{_version(name)}"
+        return f"{self._base}/static/{name}?{static_file(name).version}"
 
 
-@cache
-def _version(name: str) -> str:
-    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
+@lru_cache(1024, typed=True)
+def _part(part: object) -> str:
+    return quote(readable(str(part)), safe="")
 
 
 def shown(text: object) -> str:

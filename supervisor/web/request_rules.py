@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from supervisor.api.cross_origin import is_local
+from supervisor.api.host_names import is_local
 
 _READING = frozenset(("GET", "HEAD"))
 LONGEST_PATH = 4096

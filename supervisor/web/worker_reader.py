@@ -8,15 +8,17 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from supervisor.config.result import Location, WorkerReference
-from supervisor.config.worker_check import Description, describe_worker
 from supervisor.core.responses import JobDetail
 from supervisor.web.views.parameters import has_secret
+
+if TYPE_CHECKING:
+    from supervisor.config.worker_check import Description
 
 # An edited worker shows after so long.
 FRESH_S = 60.0
@@ -30,7 +32,7 @@ class WorkerReader:
         self._known: dict[WorkerReference, tuple[float, Description]] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
 
-    async def description(self, job: JobDetail) -> Description:
+    async def description(self, job: JobDetail) -> "Description":
         """Return what the worker of a job takes. job: with its environment."""
         use, now = _reference(job, job.with_), time.monotonic()
         read_mono, found = self._known.get(use, (-FRESH_S, None))
@@ -56,7 +58,9 @@ class WorkerReader:
                 said[name] = f"{problem.message}{hint}"
         return said if found.is_known else {}
 
-    async def _read(self, use: WorkerReference) -> Description:
+    async def _read(self, use: WorkerReference) -> "Description":
+        from supervisor.config.worker_check import describe_worker  # for a form only
+
         async with self._places:
             return await run_in_threadpool(describe_worker, use, os.environ)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.api.cross_origin import is_local
+from supervisor.api.host_names import is_local
 from tests.edge.fixtures_api import connect, read_all
 
 HOSTS = {

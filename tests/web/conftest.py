@@ -25,6 +25,17 @@ WORKERS = f"""
     env: {{MY_TOKEN: {DSN}-{DSN}}}
   lost: {{worker: "lost:run", python: /no/python, enabled: false, with: {{path: x}}}}
 """
+# What they write is followed by tests; they run on request only.
+TALKERS = r"""
+  talk: {command: 'printf "one\ntwo\n"'}
+  talker:
+    command: |
+      printf '\033[32mfirst\033[0m <b>line</b>\n'
+      while [ ! -e go ]; do sleep 0.05; done
+      printf '\033[31msecond\033[0m line\n'
+      while [ ! -e end ]; do sleep 0.05; done
+  flood: {command: "yes 'a line of output, quite ordinary' | head -c 10000000; echo the end"}
+"""
 ETL = '''
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +64,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     """Yield a running service with the jobs and the past of `sample.py`."""
-    with Sandbox(JOBS + WORKERS) as sandbox:
+    with Sandbox(JOBS + WORKERS + TALKERS) as sandbox:
         (sandbox.root / "etl").mkdir()
         (sandbox.root / "etl" / "nightly.py").write_text(ETL)
         with sqlite3.connect(sandbox.root / "cards.db") as db:

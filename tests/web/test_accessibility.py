@@ -7,7 +7,12 @@ import pytest
 from tests.web.test_browser import LOOKS, PAGES, tab
 
 AXE = Path(__file__).parents[2] / "var" / "axe.min.js"
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(
+        not AXE.exists(), reason="axe-core is not there: scripts/fetch-axe fetches it"
+    ),
+]
 _RUN = """async () => {
     const found = await axe.run(document, {resultTypes: ["violations"]});
     const bad = found.violations.map(each => [
@@ -18,8 +23,6 @@ _RUN = """async () => {
 
 
 def test_nothing_serious_is_found(chromium, url, visitor):
-    if not AXE.exists():
-        pytest.skip("axe-core is not there: scripts/fetch-axe fetches it")
     # The page's policy forbids foreign scripts, which axe is.
     with tab(chromium, url, visitor.cookies, bypass_csp=True) as seen:
         found = {}

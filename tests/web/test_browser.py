@@ -17,7 +17,7 @@ import pytest
 
 from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
-from tests.web.visitor import Visitor, page
+from tests.web.visitor import Visitor, page, ran
 
 PAGES = (
     *("", "timeline", "calendar", "incidents", "backups", "replication", "actions", "config"),
@@ -133,45 +133,29 @@ def test_what_a_person_types_stays_when_something_changes(chromium, url, visitor
         sandbox.says("resume")
 
 
-def test_a_log_grows_by_itself_with_its_colours(chromium):
-    jobs = """
-jobs:
-  talker:
-    command: |
-      printf '\\033[32mfirst\\033[0m <b>line</b>\\n'
-      while [ ! -e go ]; do sleep 0.05; done
-      printf '\\033[31msecond\\033[0m line\\n'
-      while [ ! -e end ]; do sleep 0.05; done
-"""
-    with Sandbox(jobs) as sandbox, supervised(sandbox), page(sandbox) as url:
-        cookies = Visitor(url).sign_in().cookies
-        sandbox.says("run", "talker")
-        with tab(chromium, url, cookies) as seen:
-            until(lambda: "first" in sandbox.says("logs", "1"))
-            seen.open("runs/1")
-            seen.page.wait_for_selector("#log .a-f2:has-text('first')")
-            (sandbox.root / "go").touch()
-            seen.page.wait_for_selector("#log .a-f1:has-text('second')")
-            assert seen.page.locator("#log").inner_text().count("first") == 1
-            (sandbox.root / "end").touch()
-            seen.page.wait_for_selector("h1 .s-success")
-            assert seen.complaints == []
+def test_a_log_grows_by_itself_with_its_colours(chromium, url, visitor, sandbox):
+    run = sandbox.json("run", "talker")["run"]["id"]
+    log = sandbox.state / "runs" / f"{run}.log"
+    with tab(chromium, url, visitor.cookies) as seen:
+        until(lambda: log.exists() and "first" in log.read_text())
+        seen.open(f"runs/{run}")
+        seen.page.wait_for_selector("#log .a-f2:has-text('first')")
+        (sandbox.root / "go").touch()
+        seen.page.wait_for_selector("#log .a-f1:has-text('second')")
+        assert seen.page.locator("#log").inner_text().count("first") == 1
+        (sandbox.root / "end").touch()
+        seen.page.wait_for_selector("h1 .s-success")
+        assert seen.complaints == []
 
 
-def test_a_flood_of_output_opens_at_its_end(chromium):
-    flood = """
-jobs:
-  flood: {command: "yes 'a line of output, quite ordinary' | head -c 10000000; echo the end"}
-"""
-    with Sandbox(flood) as sandbox, supervised(sandbox), page(sandbox) as url:
-        sandbox.says("run", "flood", "--wait")
-        cookies = Visitor(url).sign_in().cookies
-        with tab(chromium, url, cookies) as seen:
-            seen.open("runs/1")
-            seen.see("the end")
-            assert seen.page.evaluate("document.getElementById('log').innerText.length") < 200_000
-            seen.page.locator("text=show all that is kept").click()
-            seen.see("bytes dropped")
+def test_a_flood_of_output_opens_at_its_end(chromium, url, visitor, sandbox):
+    run = ran(sandbox, "flood")
+    with tab(chromium, url, visitor.cookies) as seen:
+        seen.open(f"runs/{run}")
+        seen.see("the end")
+        assert seen.page.evaluate("document.getElementById('log').innerText.length") < 200_000
+        seen.page.locator("text=show all that is kept").click()
+        seen.see("bytes dropped")
 
 
 def test_ten_thousand_jobs_are_paged_and_found(chromium):

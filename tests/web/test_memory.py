@@ -1,7 +1,10 @@
-"""A page costs the supervisor no module: it asks what commands ask, and follows streams.
+"""A page costs the supervisor no module, and its own process only those that every page needs.
 
 With -X importtime each import is a line in the log of the supervisor, whenever it happens.
 """
+
+import subprocess
+import sys
 
 import pytest
 
@@ -53,3 +56,17 @@ def test_a_page_imports_nothing_into_the_supervisor():
 
             assert "supervisor.api.streams" in before
             assert imported(sandbox) == before
+
+
+def test_the_page_begins_without_what_only_some_pages_need():
+    code = "import sys, supervisor.web.app, supervisor.web.server; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    found = set(done.stdout.split())
+    assert "supervisor.web.views.jobs" in found
+    rare = {"rich", "sqlite3", "ctypes", "psycopg", "yaml", "requests", "supervisor.reloader"}
+    assert not found & {
+        *rare,
+        "supervisor.core.simulation.engine",
+        "supervisor.config.worker_check",
+    }

@@ -1,5 +1,6 @@
 """Every page as a browser without scripts gets it: whole, small, and text stays text."""
 
+import contextlib
 import gzip
 import http.client
 import re
@@ -8,11 +9,11 @@ from html.parser import HTMLParser
 import pytest
 
 from supervisor.core.ical import PER_JOB
-from supervisor.web.rendering import STATIC
+from supervisor.web.statics import STATIC
 from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
 from tests.web.conftest import DSN
-from tests.web.visitor import Visitor, page
+from tests.web.visitor import Visitor, page, ran
 
 PAGES = (
     *("/", "/timeline?hours=24", "/calendar?days=90", "/incidents", "/backups", "/replication"),
@@ -31,6 +32,33 @@ jobs:
     docs: "javascript:alert(1)"
     env: {NOTE: "</dd><script>alert(2)</script>", MY_TOKEN: "very-secret-value"}
 """
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    """A service that has run nothing, and a visitor of its page; its last user stops it."""
+    with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
+        yield sandbox, Visitor(url).sign_in()
+
+
+def ask_bytes(visitor, path, encoding):
+    """Return the Content-Encoding and the bytes of an answer."""
+    with contextlib.closing(http.client.HTTPConnection(*visitor.address)) as connection:
+        headers = {"Cookie": cookies_of(visitor), "Accept-Encoding": encoding}
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.headers["Content-Encoding"], answer.read()
+
+
+def stream_begin(visitor, path, headers):
+    """Return the first event of a stream."""
+    with contextlib.closing(http.client.HTTPConnection(*visitor.address)) as connection:
+        connection.request("GET", path, headers={"Cookie": cookies_of(visitor), **headers})
+        return connection.getresponse().read1().decode()
+
+
+def cookies_of(visitor):
+    return "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
 
 
 class Markup(HTMLParser):
@@ -90,14 +118,9 @@ def test_every_address_of_a_page_is_below_its_base(sandbox):
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_sent_compressed(visitor, path):
-    connection = http.client.HTTPConnection(*visitor.address)
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
-    connection.request("GET", path, headers={"Cookie": cookies, "Accept-Encoding": "gzip"})
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
+    encoding, body = ask_bytes(visitor, path, "gzip")
 
-    assert answer.headers["Content-Encoding"] == "gzip"
+    assert encoding == "gzip"
     assert b"<main" in gzip.decompress(body)
 
 
@@ -110,6 +133,27 @@ def test_a_static_file_may_be_kept(visitor):
 
     assert answer.status == 200
     assert "immutable" in answer.headers["cache-control"]
+
+
+def test_a_static_file_is_sent_compressed_and_two_are_one_request(visitor):
+    packed, whole = ask_bytes(visitor, "/static/htmx.js", "gzip"), visitor.get("/static/htmx.js")
+
+    assert packed[0] == "gzip"
+    assert gzip.decompress(packed[1]).decode() == whole.text
+    assert "content-encoding" not in whole.headers
+    assert all(part in whole.text for part in ("var htmx=", 'registerExtension("sse"'))
+
+
+@pytest.mark.parametrize(("again", "first"), [(False, "open"), (True, "changed")])
+def test_a_new_page_gets_later_changes_and_one_that_comes_back_looks_again(visitor, again, first):
+    def first_event():
+        seen = re.search(r"/events\?seen=(\d+)", visitor.get("/").text)
+        assert seen
+        more = {"Last-Event-ID": seen[1]} if again else {}
+        return stream_begin(visitor, f"/events?seen={seen[1]}", more)
+
+    # Something may change between the two requests.
+    until(lambda: f"event: {first}\n" in first_event())
 
 
 @pytest.mark.parametrize("path", ["/static/../settings.py", "/static/%2e%2e/gate.py", "/static/"])
@@ -319,56 +363,48 @@ def test_hostile_text_stays_text():
             assert '<span class="a-f1">&lt;i&gt;red&lt;/i&gt;</span>' in run
 
 
-def test_a_service_that_is_away_is_said_and_its_return_shows():
-    with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
-        visitor = Visitor(url).sign_in()
-        assert visitor.get("/").status == 200
-        sandbox.ask("stop")
-        answer = visitor.get("/")
-        assert answer.status == 503
-        assert "no supervisor answers" in answer.text
-        with supervised(sandbox):
-            assert "hello" in visitor.get("/").text
+def test_empty_pages_say_what_to_do(quiet):
+    _, visitor = quiet
+
+    assert "No job makes backups" in visitor.get("/backups").text
+    assert "replication.run" in visitor.get("/replication").text
+    assert "Nothing is wrong" in visitor.get("/incidents").text
+    assert "nightshift run hello" in visitor.get("/jobs/hello").text
+    assert "Nothing ran" in visitor.get("/timeline").text
 
 
-def test_the_page_of_the_config_says_what_each_text_changed():
+def test_the_page_of_the_config_says_what_each_text_changed(quiet):
+    sandbox, visitor = quiet
     secret = "hunter2-swordfish"
-    with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
-        visitor = Visitor(url).sign_in()
-        env = f"env: {{MY_TOKEN: {secret}}}"
-        sandbox.config.write_text(
-            f"jobs: {{hello: {{command: echo hi, {env}}}, new: {{command: x}}}}"
-        )
-        visitor.post("/reload", {"back": "/config"})
+    env = f"env: {{MY_TOKEN: {secret}}}"
+    sandbox.config.write_text(f"jobs: {{hello: {{command: echo hi, {env}}}, new: {{command: x}}}}")
+    visitor.post("/reload", {"back": "/config"})
 
-        # The answer may come before the row is written.
-        until(lambda: ">added</span>" in visitor.get("/config").text)
-        text = visitor.get("/config").text
+    # The answer may come before the row is written.
+    until(lambda: ">added</span>" in visitor.get("/config").text)
+    text = visitor.get("/config").text
 
     assert re.search("added</span> <a [^>]*>new</a>", text)
     assert re.search("changed</span> <a [^>]*>hello</a>: <code>env</code>", text)
     assert secret not in text
 
 
-def test_empty_pages_say_what_to_do():
-    with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
-        visitor = Visitor(url).sign_in()
+def test_a_service_that_is_away_is_said_and_its_return_shows(quiet):
+    sandbox, visitor = quiet
+    assert visitor.get("/").status == 200
+    sandbox.ask("stop")
+    answer = visitor.get("/")
+    assert answer.status == 503
+    assert "no supervisor answers" in answer.text
+    with supervised(sandbox):
+        assert "hello" in visitor.get("/").text
 
-        assert "No job makes backups" in visitor.get("/backups").text
-        assert "replication.run" in visitor.get("/replication").text
-        assert "Nothing is wrong" in visitor.get("/incidents").text
-        assert "nightshift run hello" in visitor.get("/jobs/hello").text
-        assert "Nothing ran" in visitor.get("/timeline").text
 
+def test_a_followed_log_goes_on_after_the_last_event(visitor, sandbox):
+    run = ran(sandbox, "talk")
 
-def test_a_followed_log_goes_on_after_the_last_event():
-    jobs = "jobs: {talk: {command: 'printf \"one\\\\ntwo\\\\n\"'}}"
-    with Sandbox(jobs) as sandbox, supervised(sandbox), page(sandbox) as url:
-        sandbox.says("run", "talk", "--wait")
-        visitor = Visitor(url).sign_in()
-
-        whole = visitor.get("/runs/1/log/stream?after=0").text
-        rest = visitor.get("/runs/1/log/stream?after=0", Last_Event_ID="4").text
+    whole = visitor.get(f"/runs/{run}/log/stream?after=0").text
+    rest = visitor.get(f"/runs/{run}/log/stream?after=0", Last_Event_ID="4").text
 
     assert "id: 8\ndata: one\ndata: two\ndata: \n\n" in whole
     assert "data: one" not in rest

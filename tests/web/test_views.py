@@ -147,7 +147,7 @@ def test_the_pool_is_full_where_runs_overlap():
     found = drawn(run(1, seconds=1800), run(2, name="backup", seconds=1800))
 
     assert found.most_running == 2
-    assert found.pool_words == "at most 2 of 2 places taken at once"
+    assert found.pool_words == "At most 2 of 2 places taken at once"
 
 
 def test_coming_runs_follow_the_rules_of_the_supervisor():

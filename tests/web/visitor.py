@@ -1,15 +1,18 @@
 """A browser without a screen: asks the page over HTTP and keeps its cookies."""
 
 import http.client
+import importlib
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-from tests.acceptance.daemon import LIMIT_S, Sandbox
+from tests.acceptance.daemon import LIMIT_S, Forked, Sandbox
 
+# Imported here, so that no fork has to import them.
+for name in ("app", "server"):
+    importlib.import_module(f"supervisor.web.{name}")
 _CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 
 
@@ -91,19 +94,22 @@ def page(sandbox: Sandbox, *words: str) -> Iterator[str]:
     """Run `nightshift web` beside the sandbox's supervisor; yield the URL that it prints."""
     listens = () if "--listen" in words else ("--port", "0")
     with open(sandbox.root / "web.log", "w") as log:
-        process = sandbox.begin("web", *listens, *words, stderr=log)
+        process = sandbox.fork("web", *listens, *words, stderr=log)
         try:
             yield printed_url(process, sandbox)
         finally:
-            process.terminate()
-            process.wait(LIMIT_S)
-            assert process.stdout
-            process.stdout.close()
+            assert process.end() == 0
 
 
-def printed_url(process: "subprocess.Popen[str]", sandbox: Sandbox) -> str:
+def printed_url(process: Forked, sandbox: Sandbox) -> str:
     """Return the first line that the page prints."""
-    assert process.stdout is not None
     line = process.stdout.readline().strip()
     assert line.startswith("http://"), (line, (sandbox.root / "web.log").read_text())
     return line
+
+
+def ran(sandbox: Sandbox, job: str) -> int:
+    """Run a job to its end, and return the number of the run."""
+    sandbox.says("run", job, "--wait")
+    number: int = sandbox.json("history", job, "-n", "1")["runs"][0]["id"]
+    return number

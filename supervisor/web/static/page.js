@@ -1,13 +1,21 @@
-// What needs the browser: its time zone, and a log that stays at its end.
+// What needs the browser, after its first picture: its time zone, htmx, and a log that stays at its end.
 "use strict";
 (() => {
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
-  if (/^[A-Za-z0-9_+\-/]{1,64}$/.test(zone)) {
+  const address = document.currentScript.dataset.htmx;
+  function nameZone() {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
+    if (!/^[A-Za-z0-9_+\-/]{1,64}$/.test(zone)) return;
     document.cookie = `nightshift-zone=${zone}; path=/; SameSite=Strict; max-age=31536000`;
     const show = () => document.querySelectorAll("[data-script]").forEach((each) => { each.hidden = false; });
     show();
     document.body.addEventListener("htmx:after:swap", show);
   }
+  function loadHtmx() {
+    const script = document.createElement("script");
+    script.src = address;
+    document.head.append(script);
+  }
+  requestAnimationFrame(() => setTimeout(() => { nameZone(); loadHtmx(); }));
   const log = document.getElementById("log");
   if (log && log.hasAttribute("hx-sse:connect")) {
     let atEnd = true;

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from supervisor.core.model import Progress
@@ -133,7 +134,8 @@ def bars(runs: Sequence[PastRun]) -> Bars:
         share = (run.duration_seconds or 0.0) / longest if longest else 0.0
         # The root keeps short runs visible beside one that is much longer.
         height = round(LOWEST + (STRIP_HEIGHT - LOWEST) * share**0.5)
-        paths.setdefault(run.state, []).append(_bar(place * STEP, height, run.state))
+        is_whole = run.state == "success"
+        paths.setdefault(run.state, []).append(_bar(place * STEP, height, is_whole))
     return Bars(
         tuple((state, "".join(pieces)) for state, pieces in paths.items()),
         max(1, len(runs)) * STEP,
@@ -141,9 +143,10 @@ def bars(runs: Sequence[PastRun]) -> Bars:
     )
 
 
-def _bar(x: int, height: int, state: str) -> str:
+@cache
+def _bar(x: int, height: int, is_whole: bool) -> str:
     """Return a bar; one that did not succeed is cut in two, so that its shape tells it too."""
-    if state == "success":
+    if is_whole:
         return f"M{x} {STRIP_HEIGHT}v-{height}h{BAR}v{height}z"
     upper = max(2, height - FOOT - 2)
     return (

@@ -7,9 +7,10 @@ not be read or takes any mapping. A secret is never shown, and sent only if one 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from supervisor.config.worker_check import ParameterField
+if TYPE_CHECKING:
+    from supervisor.config.worker_check import ParameterField
 
 MASKED = "***"
 PREFIX = "set."
@@ -49,9 +50,11 @@ class Field:
     is_masked: bool = False
 
 
-def fields(given: Mapping[str, Any], known: Sequence[ParameterField] | None) -> list[Field]:
+def fields(given: Mapping[str, Any], known: "Sequence[ParameterField] | None") -> list[Field]:
     """Return the fields of a form. given: the `with` block; known: what the worker takes."""
     if known is None:
+        from supervisor.config.worker_check import ParameterField
+
         known = [ParameterField(name, _kind(value)) for name, value in given.items()]
     return [_field(each, given) for each in known[:MOST_FIELDS]]
 
@@ -103,7 +106,7 @@ def has_secret(given: object) -> bool:
     return isinstance(given, str) and MASKED in given
 
 
-def _field(known: ParameterField, given: Mapping[str, Any]) -> Field:
+def _field(known: "ParameterField", given: Mapping[str, Any]) -> Field:
     value = given.get(known.name, known.default)
     is_masked = has_secret(given.get(known.name))
     is_hidden = is_masked or (known.is_secret and known.kind in ("text", "json"))

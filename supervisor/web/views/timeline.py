@@ -106,7 +106,7 @@ def timeline(
         _ticks(shown, times.zone),
         shown.percent(shown.now),
         _area(steps, max(places, most, 1), shown),
-        f"at most {most} of {places} places taken at once",
+        f"At most {most} of {places} places taken at once",
         most,
         max(0, len(names) - MOST_ROWS),
     )

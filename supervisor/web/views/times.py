@@ -22,7 +22,11 @@ class Times:
 
     def full(self, at: datetime | None) -> str:
         """Return `2026-02-09 02:00:00 CET`, or a dash."""
-        return "–" if at is None else f"{at.astimezone(self.zone):%Y-%m-%d %H:%M:%S %Z}"
+        if at is None:
+            return "–"
+        local = at.astimezone(self.zone)
+        # A page has hundreds: isoformat takes a tenth of the time of strftime.
+        return f"{local.replace(tzinfo=None).isoformat(' ', 'seconds')} {local.tzname()}"
 
     def clock(self, at: datetime) -> str:
         """Return `02:00`."""
@@ -38,16 +42,16 @@ class Times:
         if at is None:
             return "–"
         seconds = (at - self.now).total_seconds()
-        size = next(
-            f"{abs(seconds) // step:.0f} {unit}"
-            for end, step, unit in _STEPS
-            if abs(seconds) < end
-        )
+        apart = abs(seconds)
+        for end, step, unit in _STEPS:
+            if apart < end:
+                size = f"{apart // step:.0f} {unit}"
+                break
         return f"in {size}" if seconds > 0 else f"{size} ago"
 
     def iso(self, at: datetime) -> str:
         """Return RFC 3339 in UTC, for machines."""
-        return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat('T', 'seconds')}Z"
 
 
 def times(service: str, choice: str, browser: str, now: datetime) -> Times:
