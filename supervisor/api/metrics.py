@@ -130,7 +130,7 @@ def _service(seen: Snapshot) -> Iterator[Metric]:
     gauges = {
         "pool_places": (
             "Limit of attempts that run at once.",
-            scheduler.config.max_concurrent,
+            build_views.places(scheduler),
         ),
         "pool_running": ("Attempts that are running.", len(scheduler.live_attempts)),
         "pool_pending": ("Runs that wait to begin.", scheduler.pending()),

@@ -78,7 +78,6 @@ class LeaderService(Service):
             config.cluster,
             config.jobs,
             self._leader.config,
-            self._log,
         )
         return store
 

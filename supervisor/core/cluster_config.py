@@ -35,7 +35,8 @@ def of_leader(config: Config) -> Config:
     assert config.cluster is not None
     shared = tuple(job for job in config.jobs if not job.is_on_each)
     most = config.cluster.max_concurrent or MOST_CONCURRENT
-    return replace(config, jobs=shared, max_concurrent=most, metrics=None)
+    on_each = tuple(job.name for job in config.jobs if job.is_on_each)
+    return replace(config, jobs=shared, max_concurrent=most, metrics=None, on_each=on_each)
 
 
 # Without `cluster.max_concurrent` only the hosts' own pools limit what runs.

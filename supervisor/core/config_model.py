@@ -205,7 +205,11 @@ class Cluster(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """One accepted version of jobs.yaml; `secrets` are texts to mask everywhere."""
+    """One accepted version of jobs.yaml; `secrets` are texts to mask everywhere.
+
+    on_each: for the leader of a cluster, the jobs that each host runs for itself, by name;
+    they are not among `jobs`.
+    """
 
     jobs: tuple[Job, ...]
     timezone: str = "UTC"
@@ -218,6 +222,7 @@ class Config(Struct, frozen=True):
     metrics: str | None = None
     cluster: Cluster | None = None
     secrets: tuple[str, ...] = ()
+    on_each: tuple[str, ...] = ()
 
 
 class Problem(Struct, frozen=True):

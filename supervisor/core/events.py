@@ -8,14 +8,11 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from supervisor.core.cluster_hosts import ClusterHost
 from supervisor.core.config_model import Config, Problem
 from supervisor.core.control_requests import Request
 from supervisor.core.memory import Memory as Memory
-from supervisor.core.model import (
-    Peer,
-    Reason,
-    State,
-)
+from supervisor.core.model import Peer, Reason, State
 from workers.protocol import Garbage, Message
 
 
@@ -178,6 +175,20 @@ class HostLost(Struct, frozen=True):
     is_final: bool = False
 
 
+class HostsSeen(Struct, frozen=True):
+    """The hosts of the cluster, as its leader has just seen them."""
+
+    at: At
+    hosts: tuple[ClusterHost, ...]
+
+
+class ExchangeFailed(Struct, frozen=True):
+    """The leader could not exchange with the hosts; it tries again."""
+
+    at: At
+    cause: str
+
+
 class Requested(Struct, frozen=True):
     """Control request of a client. token: identifies the caller for the reply."""
 
@@ -291,6 +302,8 @@ Event = (
     Restored
     | TimePassed
     | AttemptEvent
+    | HostsSeen
+    | ExchangeFailed
     | Requested
     | Reloaded
     | ReloadRefused

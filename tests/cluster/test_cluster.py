@@ -21,12 +21,18 @@ jobs:
   first: {{command: 'true'}}
   second: {{command: 'true', deps: [first]}}
   asked: {{worker: "own:asked"}}
+  drilled: {{worker: "own:drilled"}}
   own: {{command: 'echo own >> own', runs_on: each}}
 """
 OWN = """
+from workers.report import WorkerError
+
 def asked(params, report):
     report.log("works")
     return {"word": params["word"], "rows": 7}
+
+def drilled(params, report):
+    raise WorkerError("no copy", permanent=True, incident="drill")
 """
 
 pytestmark = pytest.mark.timeout(180)
@@ -85,6 +91,46 @@ def test_a_job_runs_only_where_its_labels_are(hosts):
 
     assert done.returncode == 0
     assert runs(hosts["a"], "needs-db")[0]["cause"] == "on b"
+
+
+def test_a_run_that_is_asked_for_on_one_host_runs_there(hosts):
+    for name in hosts:
+        done = hosts["a"].ask("run", "hello", "--on", name, "--wait")
+        assert done.returncode == 0, done.stderr
+
+        (run, *_) = runs(hosts["b"], "hello")
+
+        assert (run["on_host"], run["cause"]) == (name, f"on {name}")
+        said = hosts["c"].ask("explain", "hello").stdout
+        assert f"was asked for at {run['due'][:10]}" in said
+        assert f"to run on host {name}." in said
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("hello", "--on", "d"), 2, 'no host is called "d"; hosts: a, b, c'),
+        (("needs-db", "--on", "a"), 1, "a has no label db: needs-db has runs_on db"),
+        (("own", "--on", "b"), 1, "own is a job of each host, which runs it for itself"),
+    ],
+)
+def test_a_host_that_cannot_run_it_is_refused(hosts, words, status, said):
+    refused = hosts["c"].ask("run", *words)
+
+    assert (refused.returncode, said in refused.stderr) == (status, True), refused.stderr
+
+
+def test_the_pool_is_that_of_all_hosts(hosts):
+    assert status(hosts["b"])["pool"]["max"] == 12
+    assert "of 12 places taken" in hosts["c"].ask("status").stdout
+
+
+def test_a_kind_of_incident_travels_with_the_report(hosts):
+    assert hosts["a"].ask("run", "drilled", "--wait").returncode == 1
+
+    open_ones = json.loads(hosts["b"].ask("incidents", "--json").stdout)["incidents"]
+
+    assert [each["kind"] for each in open_ones if each["job"] == "drilled"] == ["drill"]
 
 
 def test_a_worker_gets_what_was_asked_for_and_its_result_comes_back(hosts):

@@ -11,6 +11,7 @@ from supervisor.core.control_requests import ReplyStatus
 from supervisor.core.model import Reason, State, Trigger, replace
 from tests.core.cluster_events import Leader, assignment
 from tests.core.core_harness import Harness, job
+from workers import protocol
 
 HOURLY = job("a", cron="0 * * * *")
 MINUTELY = job("a", cron="* * * * *")
@@ -221,6 +222,16 @@ def test_an_assignment_is_a_run_that_is_asked_for_as_often_as_one_likes():
     assert harness.states("a") == ["failed"]
     assert harness.incidents("a") == []
     assert harness.ledger.askings == []
+
+
+def test_a_host_keeps_the_kind_of_incident_that_a_worker_gave_for_its_leader():
+    harness = host(job("a", worker="backup.drill"))
+    harness.asks(assignment(harness))
+    harness.says("a", protocol.Failed("no copy", permanent=True, incident="drill"))
+
+    harness.ends("a", status=1)
+
+    assert (harness.run("a").incident, harness.incidents("a")) == ("drill", [])
 
 
 def test_an_assigned_dry_run_happens_once():
