@@ -36,10 +36,10 @@ from supervisor.core.incidents import CLOCK
 from supervisor.core.model import AuditEntry, Pause, Reason, Run, Trigger
 from supervisor.core.request_refusals import (
     RequestRefusedError,
-    refuse_unknown,
     require_decided_here,
     require_host,
     require_serving,
+    unknown_job,
 )
 from supervisor.core.shutdown import drain, stop
 from supervisor.core.slots import find_blocker, replace_others
@@ -296,7 +296,7 @@ def _job(turn: Turn, name: str) -> Job:
     job = turn.scheduler.jobs.get(name)
     if job is not None:
         return job
-    refuse_unknown(turn, name)
+    raise unknown_job(turn, name)
 
 
 def _deps(turn: Turn) -> dict[str, tuple[str, ...]]:

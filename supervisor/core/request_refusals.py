@@ -1,7 +1,6 @@
 """Refusals of requests that several requests share."""
 
 import difflib
-from typing import NoReturn
 
 from supervisor.core import cluster_hosts
 from supervisor.core.config_model import Job
@@ -63,13 +62,13 @@ def require_host(turn: Turn, job: Job, name: str) -> None:
         raise RequestRefusedError(answer, error, hint)
 
 
-def refuse_unknown(turn: Turn, name: str) -> NoReturn:
-    """Refuse a request for a job that this service does not decide about."""
+def unknown_job(turn: Turn, name: str) -> RequestRefusedError:
+    """Return the refusal of a request for a job that this service does not decide about."""
     scheduler = turn.scheduler
     if name in scheduler.config.on_each:
         text = f"{name} is a job of each host, which runs it for itself"
         hint = f"ask a host for it: nightshift run {name} --socket STATE/nightshift.sock"
-        raise RequestRefusedError(ReplyStatus.CONFLICT, text, hint)
+        return RequestRefusedError(ReplyStatus.CONFLICT, text, hint)
     near = difflib.get_close_matches(name, scheduler.jobs, 1)
     hint = f'did you mean "{near[0]}"?' if near else "nightshift jobs lists them"
-    raise RequestRefusedError(ReplyStatus.UNKNOWN, f'no job is called "{name}"', hint)
+    return RequestRefusedError(ReplyStatus.UNKNOWN, f'no job is called "{name}"', hint)

@@ -120,6 +120,17 @@ def test_a_host_that_cannot_run_it_is_refused(hosts, words, status, said):
     assert (refused.returncode, said in refused.stderr) == (status, True), refused.stderr
 
 
+def test_the_coming_days_are_those_of_the_hosts_that_are_alive(hosts):
+    found = json.loads(hosts["c"].ask("simulate", "--days", "1", "--json").stdout)["forecast"]
+
+    assert [(each["name"], each["max_concurrent"]) for each in found["hosts"]] == [
+        ("a", 4),
+        ("b", 4),
+        ("c", 4),
+    ]
+    assert found["unplaced"] == ["nowhere needs gpu, and no host has it"]
+
+
 def test_the_pool_is_that_of_all_hosts(hosts):
     assert status(hosts["b"])["pool"]["max"] == 12
     assert "of 12 places taken" in hosts["c"].ask("status").stdout
