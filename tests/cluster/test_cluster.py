@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from supervisor.cli.client import Client
 from tests.cluster.hosts import TIMES, Host, answers, cluster, is_led, lines
 from tests.waiting import until
 
@@ -129,6 +130,14 @@ def test_the_coming_days_are_those_of_the_hosts_that_are_alive(hosts):
         ("c", 4),
     ]
     assert found["unplaced"] == ["nowhere needs gpu, and no host has it"]
+
+
+def test_the_metrics_of_the_cluster_tell_of_each_host(hosts):
+    for host in hosts.values():
+        text = Client(host.sandbox.state / "cluster.sock").get("metrics").decode()
+
+        assert all(f'nightshift_cluster_host_up{{host="{name}"}} 1.0' in text for name in hosts)
+        assert "nightshift_pool_places 12.0" in text
 
 
 def test_the_pool_is_that_of_all_hosts(hosts):

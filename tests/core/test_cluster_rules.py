@@ -348,13 +348,16 @@ def test_an_assigned_run_is_not_taken_up_again_by_its_host():
 def test_a_host_decides_only_about_its_own_jobs_and_the_leader_about_the_others():
     shared = job("a", cron="* * * * *", deps=["b"], retries=3, overlap=Overlap.REPLACE)
     each = job("b", cron="* * * * *", runs_on=("each",))
-    config = Config((shared, each), cluster=Cluster("dsn", max_concurrent=7), metrics="x:1")
+    config = Config(
+        (shared, each), cluster=Cluster("dsn", max_concurrent=7, metrics="x:2"), metrics="x:1"
+    )
 
     on_host, led = of_host(config), of_leader(config)
 
     assert [each.cron for each in on_host.jobs] == [(), ("* * * * *",)]
     assert on_host.jobs[0].retries == 0
-    assert (led.jobs, led.max_concurrent, led.metrics) == ((shared,), 7, None)
+    assert (led.jobs, led.max_concurrent, led.metrics) == ((shared,), 7, "x:2")
+    assert on_host.metrics == "x:1"
 
 
 def test_without_a_cluster_a_config_is_what_it_is():
