@@ -15,6 +15,7 @@ cluster: {{postgres: "${{DSN}}", host: "${{HOST}}", labels: "${{NIGHTSHIFT_LABEL
 max_concurrent: 4
 jobs:
   hello: {{command: 'echo "on $NIGHTSHIFT_FENCE"'}}
+  tells: {{command: 'echo begins; until [ -e rest ]; do sleep 0.05; done; cat rest'}}
   fails: {{command: 'exit 3', retries: 1, retry_delay: 0s}}
   slow: {{command: [sleep, '60'], kill_grace: 1s}}
   needs-db: {{command: 'echo $NIGHTSHIFT_RUN', runs_on: [db]}}
@@ -71,6 +72,49 @@ def test_the_output_is_shown_on_every_host_wherever_it_lies(hosts):
     outputs = {host.ask("logs", "needs-db").stdout for host in hosts.values()}
 
     assert outputs == {f"{number}\n"}
+
+
+def test_an_output_is_followed_on_every_host_until_its_run_ends(hosts):
+    rest = hosts["a"].sandbox.root / "rest"
+    hosts["a"].ask("run", "tells", "--on", "a")
+    until(lambda: started(hosts["b"], "tells"))
+    followers = [host.sandbox.begin("logs", "tells", "-f") for host in hosts.values()]
+    first = [follower.stdout.readline() for follower in followers]
+
+    rest.write_text("and the end\n")
+
+    assert first == ["begins\n"] * 3
+    assert [each.communicate(timeout=60)[0] for each in followers] == ["and the end\n"] * 3
+    assert [each.returncode for each in followers] == [0] * 3
+
+
+def test_a_part_of_an_output_is_what_was_asked_for_wherever_it_lies(hosts):
+    hosts["a"].ask("run", "needs-db", "--wait")
+    number = runs(hosts["a"], "needs-db")[0]["id"]
+
+    for host in hosts.values():
+        client = Client(host.sandbox.state / "cluster.sock")
+        newest = client.newest("v1", "runs", str(number), "log", most_bytes=2)
+
+        assert newest == (f"{number}\n".encode()[-2:], len(f"{number}\n"))
+
+
+def test_changes_are_streamed_on_every_host(hosts):
+    streams = [
+        Client(host.sandbox.state / "cluster.sock").stream("v1", "events")
+        for host in hosts.values()
+    ]
+    begins = [next(stream) for stream in streams]
+    assert all(begin.startswith(b": changes follow") for begin in begins)
+
+    hosts["b"].ask("run", "hello", "--wait")
+
+    for stream in streams:
+        seen = b""
+        while b'"state":"success"' not in seen:
+            seen += next(stream)
+        assert b"event: run" in seen
+        stream.close()
 
 
 def test_a_failure_and_its_retry_are_one_run_and_one_incident(hosts):
@@ -242,6 +286,10 @@ def test_the_leadership_moves_when_it_is_asked_to(hosts):
     until(lambda: answers(hosts["a"]), within_s=40)
     assert hosts["a"].ask("run", "hello", "--wait").returncode == 0
     assert is_led(hosts["b"])
+
+
+def started(host: Host, job: str) -> bool:
+    return any(run["pid"] for run in status(host)["runs"] if run["job"] == job)
 
 
 def status(host: Host) -> dict:
