@@ -1,7 +1,8 @@
 """Requests to another host through PostgreSQL: its answer as a whole, or as it comes.
 
 Who asks writes a row and reads the answer from it. What is streamed is taken out of the row
-piece by piece, and each time says that there is still a reader (request_server.py, stream_sender.py).
+piece by piece, and each time says that there is still a reader (request_server.py and
+stream_sender.py are the other side).
 """
 
 import contextlib
