@@ -291,6 +291,7 @@ class Exchange:
         row = db.execute("SELECT max(no) FROM configs").fetchone()
         if row is not None and row[0] != self._config:
             raise DeposedError("another text of jobs.yaml is in force: its hosts lead")
+        self._shared.clock.measure(db)
         self._dead_hosts.look(db, at.mono)
         silent_s = partial(self._dead_hosts.silent_s, mono=at.mono)
         hosts = known_hosts.read(db, self._config, at.mono, silent_s)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 
 import psycopg
 import pytest
@@ -45,7 +46,9 @@ def hosts(postgres_server: str) -> Iterator[dict[str, Host]]:
     with psycopg.connect(postgres_server, autocommit=True) as server:
         server.execute("CREATE DATABASE cluster_seen TEMPLATE template0")
     dsn = postgres_server.replace("dbname=postgres", "dbname=cluster_seen")
-    with cluster(dsn, JOBS, labels={"b": "db"}, files={"own.py": OWN}) as hosts:
+    # Each clock is wrong, and as right as that of a leader must be.
+    off_s = {"a": 1.5, "b": -1.5, "c": 1.0}
+    with cluster(dsn, JOBS, "abc", {"b": "db"}, {"own.py": OWN}, off_s) as hosts:
         yield hosts
 
 
@@ -72,6 +75,17 @@ def test_the_output_is_shown_on_every_host_wherever_it_lies(hosts):
     outputs = {host.ask("logs", "needs-db").stdout for host in hosts.values()}
 
     assert outputs == {f"{number}\n"}
+
+
+def test_the_leader_goes_by_the_clock_of_the_server(hosts):
+    with psycopg.connect(hosts["a"].sandbox.environ["DSN"], autocommit=True) as db:
+        (before,) = db.execute("SELECT clock_timestamp()").fetchone()
+        hosts["c"].ask("run", "hello", "--wait")
+        (after,) = db.execute("SELECT clock_timestamp()").fetchone()
+
+    (run, *_) = runs(hosts["a"], "hello")
+
+    assert before <= datetime.fromisoformat(run["due"]) <= after
 
 
 def test_an_output_is_followed_on_every_host_until_its_run_ends(hosts):
