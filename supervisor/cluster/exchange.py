@@ -55,7 +55,7 @@ class Exchange:
         waiting = [job.name for job in jobs if job.if_lost is IfLost.WAIT]
         self._dead_hosts = DeadHosts(cluster, waiting)
         self._beat_at = self._next_at = self._rest_until = 0.0
-        self.is_woken = False
+        self.is_woken, self._is_new = False, True
         mono = time.monotonic()
         found = shared.connection().execute(
             # Also what has ended if the end, which a report tells, is not recorded yet.
@@ -106,6 +106,7 @@ class Exchange:
             self._shared.drop()
             self._rest_until = at.mono + REST_S
             return [ev.ExchangeFailed(at, str(error).strip())]
+        self._is_new = False
         self._outgoing.clear()
         self._forces.clear()
         self._given |= done.given
@@ -124,6 +125,7 @@ class Exchange:
             self._shared.fence(db)
             self._hand_out(db, done, at)
             self._end_forced(db, done, at)
+            self._take_back_old(db, done, at)
             self._take_back(db, done, at)
             self._read(db, done, at)
             if is_due:
@@ -221,6 +223,19 @@ class Exchange:
                 done.events.append(ev.NotBegun(at, run, attempt, text))
             else:
                 done.given[run, attempt] = replace(given, begun=True)
+
+    def _take_back_old(self, db: Connection, done: Done, at: ev.At) -> None:
+        """Take back what waits under an older text: hosts look for that of the newest alone."""
+        if self._is_new:
+            found = db.execute(
+                "SELECT run, attempt, fence FROM assignments AS given"
+                " JOIN procrastinate_jobs AS job ON job.id = fence AND status = 'todo'"
+                " JOIN queues ON queues.name = queue_name AND config <> %s",
+                (self._config,),
+            ).fetchall()
+            for run, attempt, fence in found:
+                if self._withdraw(db, done, run, attempt, fence):
+                    done.events.append(ev.NotBegun(at, run, attempt))
 
     def _labels_of_hosts(self, db: Connection) -> list[set[str]]:
         found = db.execute(

@@ -4,6 +4,7 @@ import pytest
 
 from supervisor.core import control_requests as req
 from supervisor.core import events as ev
+from supervisor.core import explain, schedule
 from supervisor.core.assignment_key import AssignmentKey
 from supervisor.core.cluster_config import of_host, of_leader
 from supervisor.core.config_model import Cluster, Config, IfLost, Overlap
@@ -232,6 +233,16 @@ def test_a_host_keeps_the_kind_of_incident_that_a_worker_gave_for_its_leader():
     harness.ends("a", status=1)
 
     assert (harness.run("a").incident, harness.incidents("a")) == ("drill", [])
+
+
+def test_a_host_explains_a_run_that_its_cluster_assigned():
+    harness = host()
+    harness.asks(assignment(harness))
+    harness.ends("a")
+
+    said = explain.run(harness.run("a"), (), "", schedule.zone("UTC"))
+
+    assert "was assigned to this host by its cluster" in said[0]
 
 
 def test_an_assigned_dry_run_happens_once():

@@ -37,9 +37,9 @@ def shared(postgres, db):
     return SharedLedger(postgres, SCHEMA, Leadership(job.id, worker, 0))
 
 
-def exchange(shared, lease_s=60.0):
+def exchange(shared, lease_s=60.0, config=1):
     cluster = Cluster("", "test", "a", lease_s=lease_s)
-    return Exchange(shared, SCHEMA, cluster, (JOB, ON_DB), 1)
+    return Exchange(shared, SCHEMA, cluster, (JOB, ON_DB), config)
 
 
 def at(later_s=0.0):
@@ -174,6 +174,23 @@ def test_a_leader_that_was_replaced_writes_nothing(db, shared):
 
     assert db.execute("SELECT count(*) FROM assignments").fetchone() == (0,)
     assert db.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+
+
+def test_what_waits_under_an_older_text_is_handed_out_again_under_the_new_one(db, shared):
+    before = exchange(shared)
+    begun(shared, run(1), run(2))
+    before.hand_out(Launch(run(1), JOB))
+    before.poll(at())
+    fetched(db)
+    before.hand_out(Launch(run(2), JOB))
+    before.poll(at(2))
+    db.execute("INSERT INTO configs (sha256, host) VALUES ('6f', 'b')")
+
+    after = exchange(shared, config=2)
+    (taken_back,) = happened(after.poll(at(4)))
+
+    assert (type(taken_back), taken_back.run, taken_back.error) == (ev.NotBegun, 2, "")
+    assert after.held == {(1, 1)}
 
 
 def test_a_newer_text_of_jobs_yaml_ends_a_leader(db, shared):
