@@ -135,7 +135,7 @@ class Service:
         self._processes.start()
         reloader = Reloader(settings.config, folder, first.found, settings.apply_overrides)
         self._notifier = SystemdNotifier(self._notify, self._log)
-        self.loop = Loop(
+        self.loop = self._make_loop(
             selector,
             self._store,
             self._processes,
@@ -190,6 +190,9 @@ class Service:
         return Processes(
             selector, folder.runs, self._store.instance, **keeper_settings(folder, umask)
         )
+
+    def _make_loop(self, *parts: Any) -> Loop:
+        return Loop(*parts)
 
     def _more_owners(self, settings: Settings, config: Config) -> tuple[InternalJobOwner, ...]:
         """Return the owners of further internal jobs: the cluster's agent, if there is one."""

@@ -70,6 +70,7 @@ ALLOWED = {
     "supervisor.log": "supervisor.core.* workers.text",
     "supervisor.systemd": "supervisor.core.* supervisor.log workers.units",
     "supervisor.state_dir": "workers.lock_file",
+    "supervisor.socket_http": "",
     "supervisor.reloader": "supervisor supervisor.core.* supervisor.config.*"
     " supervisor.state_dir supervisor.containment.internal_jobs workers.protocol"
     " workers.regular_file workers.units",
@@ -101,6 +102,7 @@ ALLOWED = {
     # several hosts: processes of their own, except what the supervisor's own loop holds. The
     # agent is a client of the socket, the leader a service of its own
     "supervisor.cluster": "supervisor supervisor.cluster.* supervisor.core.* supervisor.ledger.*"
+    " supervisor.socket_http"
     " supervisor.cli.client supervisor.cli.errors supervisor.containment.internal_jobs"
     " supervisor.containment.processes supervisor.log supervisor.state_dir",
     "supervisor.cluster.leader": "supervisor.* ",

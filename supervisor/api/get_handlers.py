@@ -41,7 +41,12 @@ class MetricsHandler:
 
         bridge = self._context.bridge
         seen = metrics.Snapshot(
-            self._context.scheduler, bridge.facts, bridge.tally, now(), _resident_bytes()
+            self._context.scheduler,
+            bridge.facts,
+            bridge.tally,
+            now(),
+            _resident_bytes(),
+            time.monotonic(),
         )
         pieces, kind = metrics.pieces(seen, request.headers.get("accept", ""))
         text = bytearray()

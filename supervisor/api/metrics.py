@@ -24,6 +24,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from supervisor.api.cluster_metrics import cluster_families
 from supervisor.core import build_views
 from supervisor.core.config_model import Severity
 from supervisor.core.counters import DURATIONS_S, LATENESSES_S, Counters, Histogram
@@ -61,13 +62,17 @@ Encode = Callable[[Any], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The input of one scrape; resident_bytes: memory of this process, None if unknown."""
+    """The input of one scrape.
+
+    resident_bytes: memory of this process, None if unknown. mono: the monotonic clock.
+    """
 
     scheduler: SchedulerState
     facts: Facts
     tally: Counters
     at: datetime
     resident_bytes: int | None = None
+    mono: float = 0.0
 
 
 class _Registry:
@@ -105,6 +110,7 @@ def families(seen: Snapshot) -> Iterator[Metric]:
     yield from _runs(seen)
     yield from _jobs(seen)
     yield from _workers(seen)
+    yield from cluster_families(seen.scheduler, seen.mono)
 
 
 def _service(seen: Snapshot) -> Iterator[Metric]:
@@ -130,7 +136,7 @@ def _service(seen: Snapshot) -> Iterator[Metric]:
     gauges = {
         "pool_places": (
             "Limit of attempts that run at once.",
-            scheduler.config.max_concurrent,
+            build_views.places(scheduler),
         ),
         "pool_running": ("Attempts that are running.", len(scheduler.live_attempts)),
         "pool_pending": ("Runs that wait to begin.", scheduler.pending()),

@@ -33,7 +33,9 @@ class PostHandlers:
     async def post_run(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.RunBody)
         given = msgspec.json.encode(body.set).decode()
-        wanted = control_requests.RunJobs((JOB.of(request),), body.with_deps, given, body.dry_run)
+        wanted = control_requests.RunJobs(
+            (JOB.of(request),), body.with_deps, given, body.dry_run, body.on_host
+        )
         return self._opened(await self._submit(request, wanted))
 
     async def post_run_all(self, request: Request) -> Response:

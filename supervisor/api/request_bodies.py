@@ -12,11 +12,12 @@ SomeSeconds = Annotated[float, msgspec.Meta(gt=0, le=1000 * 366 * 86400)]
 
 
 class RunBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST /v1/jobs/{job}/run`."""
+    """`POST /v1/jobs/{job}/run`; on_host: the only host of the cluster that may run it."""
 
     with_deps: bool = False
     set: dict[str, Any] = {}
     dry_run: bool = False
+    on_host: Annotated[str, msgspec.Meta(max_length=100)] = ""
 
 
 class RunAllBody(msgspec.Struct, forbid_unknown_fields=True):

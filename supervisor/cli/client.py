@@ -4,8 +4,6 @@ Each request uses its own connection and has a time limit. Any response other th
 success becomes a `CliError` with the matching exit status.
 """
 
-import contextlib
-import http.client
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -15,8 +13,10 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from supervisor import socket_http
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.core.responses import ErrorBody
+from supervisor.socket_http import Answer
 from supervisor.state_dir import StateDirError, check_socket_path
 
 READ_S = 15.0
@@ -48,7 +48,7 @@ class Client:
             return b"", 0
         if answer.status >= 300:
             raise _refusal(answer.status, content)
-        total = (answer.headers["Content-Range"] or "").rpartition("/")[2]
+        total = answer.headers("Content-Range").get("Content-Range", "").rpartition("/")[2]
         return content, int(total) if total.isdigit() else len(content)
 
     def post(
@@ -65,11 +65,11 @@ class Client:
         """Yield the body of `GET /part/part?query` as it arrives."""
         answer = self._send("GET", _target(parts, query), None, FOLLOW_S)
         if answer.status >= 300:
-            raise _refusal(answer.status, answer.read())
+            raise _refusal(answer.status, self._content(answer))
         try:
-            while piece := answer.read1():
+            while piece := answer.body.read1():
                 yield piece
-        except (OSError, http.client.HTTPException) as error:
+        except socket_http.ERRORS as error:
             raise self._connection_lost(error) from error
 
     def supervisor_pid(self) -> int:
@@ -77,11 +77,12 @@ class Client:
 
         The result is 0 if that process is in a pid namespace that is not visible from here.
         """
-        with socket.socket(socket.AF_UNIX) as probe:
-            self._connect(probe, READ_S)
-            return int.from_bytes(
-                probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 4), "little"
-            )
+        try:
+            with socket_http.connect(self.path, READ_S) as probe:
+                credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 4)
+                return int.from_bytes(credentials, "little")
+        except OSError as error:
+            raise self._refused(error) from error
 
     def _whole(
         self,
@@ -97,10 +98,10 @@ class Client:
             raise _refusal(answer.status, content)
         return content
 
-    def _content(self, answer: http.client.HTTPResponse) -> bytes:
+    def _content(self, answer: Answer) -> bytes:
         try:
-            return answer.read()
-        except (OSError, http.client.HTTPException) as error:
+            return answer.body.read()
+        except socket_http.ERRORS as error:
             raise self._connection_lost(error) from error
 
     def _send(
@@ -110,36 +111,23 @@ class Client:
         body: bytes | None,
         limit_s: float,
         more: Mapping[str, str] = MappingProxyType({}),
-    ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("nightshift")
-        connection.sock = socket.socket(socket.AF_UNIX)
-        self._connect(connection.sock, limit_s)
-        headers = {"Connection": "close", **more}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        try:
-            # The server may reply and close before the whole body is sent.
-            with contextlib.suppress(BrokenPipeError):
-                connection.request(method, target, body, headers)
-            return connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            raise self._connection_lost(error) from error
-
-    def _connect(self, sock: socket.socket, limit_s: float) -> None:
+    ) -> Answer:
         try:
             check_socket_path(self.path)
-            sock.settimeout(limit_s)
-            sock.connect(str(self.path))
+            return socket_http.request(self.path, method, target, body, more, limit_s)
         except StateDirError as error:
             raise CliError(ExitCode.USAGE, str(error)) from error
-        except PermissionError as error:
+        except socket_http.ERRORS as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> CliError:
+        if isinstance(error, PermissionError):
             hint = "ask as the user of the supervisor, or see api.socket_mode in jobs.yaml"
             text = f"uid {os.geteuid()} may not open the socket {self.path}"
-            raise CliError(ExitCode.NO, text, hint) from error
-        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
-            raise self._not_running() from error
-        except OSError as error:
-            raise self._connection_lost(error) from error
+            return CliError(ExitCode.NO, text, hint)
+        if isinstance(error, FileNotFoundError | NotADirectoryError | ConnectionRefusedError):
+            return self._not_running()
+        return self._connection_lost(error)
 
     def _not_running(self) -> CliError:
         what = "" if self.path.is_socket() or not self.path.exists() else ", which is no socket"

@@ -15,19 +15,28 @@ MOST_ROWS = 20
 
 
 def show(
-    found: Forecast, habits: Mapping[str, DurationProfile], source: str, when: TimeFormat
+    found: Forecast,
+    habits: Mapping[str, DurationProfile],
+    sources: Sequence[str],
+    when: TimeFormat,
 ) -> None:
-    """Print the period, the totals per job, and the notable waits and losses."""
+    """Print the period, the totals per job, and the notable waits and losses.
+
+    sources: where durations and hosts are known from, a line each.
+    """
     days = (found.until - found.since).days
     echo_wrapped(
         f"{format_count(days, 'day')} from {when.slot(found.since)} to {when.slot(found.until)}"
     )
-    echo_wrapped(f"durations: {source}")
+    for source in sources:
+        echo_wrapped(source)
     assumed = sum(not habit.seen for habit in habits.values())
     if assumed:
         jobs = format_count(assumed, "job")
         echo_wrapped(f"{format_seconds(ASSUMED_S)} is assumed for {jobs} without a success")
     echo()
+    for said in found.unplaced:
+        echo_wrapped(f"NO HOST {said}", 2)
     _show_jobs(found, habits)
     _show_waits(found, when)
     _show_losses(found, when)
@@ -88,7 +97,8 @@ def _show_jobs(found: Forecast, habits: Mapping[str, DurationProfile]) -> None:
         )
         if habit.slow_s != habit.usual_s:
             takes += f" to {format_seconds(habit.slow_s)}"
-        table.add(of.job, *map(str, ends), str(of.waited or "-"), format_seconds(of.busy_s), takes)
+        name = f"{of.job} (on {of.host})" if of.host else of.job
+        table.add(name, *map(str, ends), str(of.waited or "-"), format_seconds(of.busy_s), takes)
     table.show()
     if found.open_runs:
         echo_wrapped(f"{format_count(found.open_runs, 'run')} not ended by then")
@@ -126,6 +136,10 @@ def _show_pool(found: Forecast, when: TimeFormat) -> None:
     places = format_count(found.max_concurrent, "place")
     echo()
     echo(f"Pool: at most {found.most_living} of {places} taken{full}")
+    for host in found.hosts:
+        taken = f"at most {host.most_living} of {format_count(host.max_concurrent, 'place')} taken"
+        full = f", all of them for {format_seconds(host.full_s)} in all" if host.full_s else ""
+        echo_wrapped(f"  {host.name}: {taken}{full} ({' '.join(host.labels)})", 4)
     for minute in found.busiest:
         begun = ", ".join(dict.fromkeys(minute.jobs))
         often = f"{format_count(minute.times, 'time')}, first" if minute.times > 1 else "once,"

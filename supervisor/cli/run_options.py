@@ -43,6 +43,7 @@ class RunOptions:
     yes: bool
     log_level: str | None
     as_json: bool
+    on_host: str = ""
 
     def __post_init__(self) -> None:
         if self.every == bool(self.jobs):
@@ -51,6 +52,8 @@ class RunOptions:
             raise click.UsageError("--only goes with --all")
         if self.every and (self.with_deps or self.dry_run or self.given):
             raise click.UsageError("--with-deps, --dry-run and --set go with names of jobs")
+        if self.on_host and (self.every or self.is_local):
+            raise click.UsageError("--on goes with names of jobs, without --all and --local")
         if self.log_level and not self.is_local:
             raise click.UsageError("--log-level goes with --local")
 
@@ -79,7 +82,9 @@ class RunOptions:
     @property
     def body(self) -> Mapping[str, object]:
         """Return the body of `POST /v1/jobs/{job}/run`."""
-        return {"with_deps": self.with_deps, "set": self.parameters, "dry_run": self.dry_run}
+        body = {"with_deps": self.with_deps, "set": self.parameters, "dry_run": self.dry_run}
+        # A supervisor of an older version refuses a key that it does not know.
+        return body | ({"on_host": self.on_host} if self.on_host else {})
 
     def chosen(self, jobs: Sequence[Listed]) -> list[str]:
         """Return the names of the jobs that --all runs, in dependency order.

@@ -18,7 +18,7 @@ import msgspec
 from supervisor.core import schedule
 from supervisor.core.config_model import Job
 from supervisor.core.effects import Record
-from supervisor.core.model import Run, State
+from supervisor.core.model import Run, State, Trigger
 from supervisor.core.simulation.engine import Step
 from workers.backup import filenames, listing
 from workers.backup.errors import BackupError
@@ -123,14 +123,22 @@ class BackupFolders:
         self._shelves = {job.name: BackupFolder(job, now) for job in rotations}
 
     def watch(self, steps: Iterator[Step]) -> Iterator[Step]:
-        """Yield the steps unchanged, and apply the successful runs among them."""
-        ended: set[int] = set()
+        """Yield the steps unchanged, and apply the successful runs among them.
+
+        In a cluster a shared run is applied once, by the turn of the leader. Hosts have
+        folders of their own: of the jobs of each host those of the first one are applied.
+        """
+        ended: set[tuple[str, int]] = set()
+        first = ""
         for step in steps:
-            for action in step.actions if self._shelves else ():
+            first = first or step.host
+            for action in step.actions if self._shelves and step.host in ("", first) else ():
                 match action:
-                    case Record(Run(state=State.SUCCESS) as run) if run.id not in ended:
-                        ended.add(run.id)
-                        self._take(run, step.event.at.wall)
+                    case Record(Run(state=State.SUCCESS) as run):
+                        key = step.host, run.id
+                        if key not in ended and run.trigger is not Trigger.ASSIGNED:
+                            ended.add(key)
+                            self._take(run, step.event.at.wall)
             yield step
 
     def summaries(self, until: datetime) -> tuple[Rotation, ...]:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from supervisor.cluster.session import schema_of
 from supervisor.cluster.shared_ledger import Leadership
+from supervisor.core.cluster_hosts import label_of
 from supervisor.core.config_model import Cluster
 
 VARIABLE = "NIGHTSHIFT_CLUSTER"
@@ -46,7 +47,7 @@ class AgentSettings(Struct, frozen=True):
     @property
     def labels(self) -> frozenset[str]:
         """Return the labels of this host, with the one of its name."""
-        return frozenset((*self.cluster.labels, f"host:{self.host}"))
+        return frozenset((*self.cluster.labels, label_of(self.host)))
 
 
 class LeaderSettings(Struct, frozen=True):

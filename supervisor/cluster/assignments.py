@@ -176,6 +176,7 @@ class Assignments:
             State(run.state),
             reason=None if run.reason is None else Reason(run.reason),
             cause=run.cause,
+            incident=run.incident,
             exit_status=run.exit_status,
             result_json=_result(run),
             strays=run.strays,

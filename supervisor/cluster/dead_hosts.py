@@ -36,6 +36,10 @@ class DeadHosts:
             if worker not in heartbeats or engine.is_unchanged(db, worker, heartbeats[worker]):
                 self._end_all(db, name, worker)
 
+    def silent_s(self, worker: int, mono: float) -> float:
+        """Return for how long the heartbeat of a worker has been seen unchanged."""
+        return self._watch.silent_s(worker, mono)
+
     def _end_all(self, db: Connection, host: str, worker: int) -> None:
         engine.jobs_of(db, worker)
         found = db.execute(

@@ -8,20 +8,21 @@ leaves them to its successor, whose rules ignore what is known already.
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 import psycopg
 
-from supervisor.cluster import engine, session
+from supervisor.cluster import engine, known_hosts, session
 from supervisor.cluster.dead_hosts import DeadHosts
 from supervisor.cluster.exchange_state import Done, Given, Pair, judged
 from supervisor.cluster.messages import Began, Ended, Forgotten, Lost, Order, Report, send
 from supervisor.cluster.session import Connection
 from supervisor.cluster.shared_ledger import DeposedError, SharedLedger
 from supervisor.core import events as ev
+from supervisor.core.cluster_hosts import in_words, labels_for
 from supervisor.core.config_model import Cluster, IfLost, Job
-from supervisor.core.effects import KillStep, Launch, Note
-from supervisor.log import ServiceLog
+from supervisor.core.effects import KillStep, Launch
 
 # What no notification announces is found by looking.
 LOOK_EVERY_S = 1.5
@@ -40,14 +41,13 @@ class Exchange:
         cluster: Cluster,
         jobs: Sequence[Job],
         config: int,
-        log: ServiceLog,
     ) -> None:
         """Read what is given out. config: the number of the text of jobs.yaml.
 
         Raises: psycopg.Error.
         """
         self._shared, self._schema = shared, schema
-        self._cluster, self._config, self._log = cluster, config, log
+        self._cluster, self._config = cluster, config
         self._jobs: Mapping[str, Job] = {job.name: job for job in jobs}
         self._outgoing: list[Launch] = []
         self._forces: dict[Pair, KillStep] = {}
@@ -55,17 +55,19 @@ class Exchange:
         waiting = [job.name for job in jobs if job.if_lost is IfLost.WAIT]
         self._dead_hosts = DeadHosts(cluster, waiting)
         self._beat_at = self._next_at = self._rest_until = 0.0
-        self.is_woken = False
+        self.is_woken, self._is_new = False, True
         mono = time.monotonic()
         found = shared.connection().execute(
             # Also what has ended if the end, which a report tells, is not recorded yet.
-            "SELECT run, attempt, fence, job, host IS NOT NULL FROM assignments AS given"
+            "SELECT run, attempt, fence, job, host IS NOT NULL,"
+            " coalesce((SELECT on_host FROM runs WHERE id = given.run), '')"
+            " FROM assignments AS given"
             " WHERE ended_at IS NULL OR EXISTS (SELECT 1 FROM runs WHERE id = given.run"
             " AND runs.attempt = given.attempt AND state = 'running')"
         )
         self._given: dict[Pair, Given] = {
-            (run, attempt): replace(self._new(job, fence, mono), begun=is_taken)
-            for run, attempt, fence, job, is_taken in found
+            (run, attempt): replace(self._new(job, on_host, fence, mono), begun=is_taken)
+            for run, attempt, fence, job, is_taken, on_host in found
         }
 
     @property
@@ -101,10 +103,10 @@ class Exchange:
         try:
             self._exchange(done, at)
         except (psycopg.Error, OSError) as error:
-            self._log.note(at.wall, Note("warning", f"exchange with the hosts: {error}"))
             self._shared.drop()
             self._rest_until = at.mono + REST_S
-            return []
+            return [ev.ExchangeFailed(at, str(error).strip())]
+        self._is_new = False
         self._outgoing.clear()
         self._forces.clear()
         self._given |= done.given
@@ -123,6 +125,7 @@ class Exchange:
             self._shared.fence(db)
             self._hand_out(db, done, at)
             self._end_forced(db, done, at)
+            self._take_back_old(db, done, at)
             self._take_back(db, done, at)
             self._read(db, done, at)
             if is_due:
@@ -134,14 +137,10 @@ class Exchange:
 
     # --- out -----------------------------------------------------------------------
 
-    def _new(self, name: str, fence: int, mono: float) -> Given:
+    def _new(self, name: str, on_host: str, fence: int, mono: float) -> Given:
         job = self._jobs.get(name)
         waits = job is not None and job.if_lost is IfLost.WAIT
-        return Given(fence, self._labels(name), waits, mono)
-
-    def _labels(self, name: str) -> tuple[str, ...]:
-        job = self._jobs.get(name)
-        return () if job is None else tuple(sorted(job.runs_on))
+        return Given(fence, labels_for(job, on_host), waits, mono)
 
     def _hand_out(self, db: Connection, done: Done, at: ev.At) -> None:
         # An exchange whose commit was not confirmed may have handed them out.
@@ -150,7 +149,8 @@ class Exchange:
         for launch in self._outgoing:
             if _pair(launch) in known:
                 fence = known[_pair(launch)]
-                done.given[_pair(launch)] = self._new(launch.job.name, fence, at.mono)
+                run, name = launch.run, launch.job.name
+                done.given[_pair(launch)] = self._new(name, run.on_host, fence, at.mono)
         if not outgoing:
             return
         new = [self._new_job(db, launch) for launch in outgoing]
@@ -158,11 +158,12 @@ class Exchange:
         rows = []
         for launch, fence in zip(outgoing, fences, strict=True):
             run, job = launch.run, launch.job
-            given = msgspec.json.decode(run.set_json)
-            order = Order(run.due, run.trigger.value, given, run.dry_run)
+            asked = msgspec.json.decode(run.set_json)
+            order = Order(run.due, run.trigger.value, asked, run.dry_run)
             body = msgspec.json.encode(order).decode().replace("\\u0000", "\\ufffd")
             rows.append((run.id, run.attempt, fence, job.name, body))
-            done.given[run.id, run.attempt] = self._new(job.name, fence, at.mono)
+            given = self._new(job.name, run.on_host, fence, at.mono)
+            done.given[run.id, run.attempt] = given
         db.cursor().executemany(
             "INSERT INTO assignments (run, attempt, fence, job, body) VALUES (%s, %s, %s, %s, %s)",
             rows,
@@ -181,7 +182,7 @@ class Exchange:
 
     def _new_job(self, db: Connection, launch: Launch) -> engine.NewJob:
         job, run = launch.job, launch.run
-        labels = self._labels(job.name)
+        labels = labels_for(self._jobs.get(job.name), run.on_host)
         queue = session.queue_of(self._schema, ",".join(labels), self._config)
         db.execute(
             "INSERT INTO queues VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
@@ -217,11 +218,24 @@ class Exchange:
             if any(set(given.labels) <= labels for labels in hosts):
                 continue  # such a host is busy
             if self._withdraw(db, done, run, attempt, given.fence):
-                who = f"a host with {' and '.join(given.labels)}" if given.labels else "any host"
+                who = in_words(given.labels)
                 text = f"waited {self._cluster.lease_s:.0f}s for {who} to take it"
                 done.events.append(ev.NotBegun(at, run, attempt, text))
             else:
                 done.given[run, attempt] = replace(given, begun=True)
+
+    def _take_back_old(self, db: Connection, done: Done, at: ev.At) -> None:
+        """Take back what waits under an older text: hosts look for that of the newest alone."""
+        if self._is_new:
+            found = db.execute(
+                "SELECT run, attempt, fence FROM assignments AS given"
+                " JOIN procrastinate_jobs AS job ON job.id = fence AND status = 'todo'"
+                " JOIN queues ON queues.name = queue_name AND config <> %s",
+                (self._config,),
+            ).fetchall()
+            for run, attempt, fence in found:
+                if self._withdraw(db, done, run, attempt, fence):
+                    done.events.append(ev.NotBegun(at, run, attempt))
 
     def _labels_of_hosts(self, db: Connection) -> list[set[str]]:
         found = db.execute(
@@ -292,7 +306,11 @@ class Exchange:
         row = db.execute("SELECT max(no) FROM configs").fetchone()
         if row is not None and row[0] != self._config:
             raise DeposedError("another text of jobs.yaml is in force: its hosts lead")
+        self._shared.clock.measure(db)
         self._dead_hosts.look(db, at.mono)
+        silent_s = partial(self._dead_hosts.silent_s, mono=at.mono)
+        hosts = known_hosts.read(db, self._config, at.mono, silent_s)
+        done.events.append(ev.HostsSeen(at, hosts))
 
 
 def _pair(launch: Launch) -> Pair:

@@ -54,7 +54,7 @@ def judged(report: Ended, at: ev.At) -> ev.Event:
         report.cause,
         report.exit_status,
         problem,
-        "",
+        report.incident,
         report.result_json,
         report.strays,
         report.cpu_s,

@@ -13,30 +13,35 @@ import socket
 import socketserver
 import struct
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import psycopg
 
-from supervisor.cluster import session
+from supervisor import socket_http
+from supervisor.cluster import remote, session
 from supervisor.cluster.agent_settings import AgentSettings
 from supervisor.cluster.leadership import Candidate
-from supervisor.cluster.request_server import ANSWER_S
+from supervisor.cluster.remote import ANSWER_S, Asked, NoAnswerError, Piece
+from supervisor.cluster.request_server import PASSED_BACK, is_stream
 from supervisor.cluster.session import Connection
 
 MOST_BODY_BYTES = 1024 * 1024
 # Connections that are served at the same time; more are refused.
 MOST_CLIENTS = 32
-# How long a lost wake-up delays an answer.
-LOOK_EVERY_S = 0.2
 _LOG = re.compile(r"/v1/runs/(\d{1,18})/log(\?.*)?$")
 # What concerns one host, not the cluster.
 _OF_A_HOST = ("/v1/stop", "/v1/reload", "/v1/assignments", "/v1/membership", "/v1/restore")
+# Headers of a request that matter to who answers.
+_PASSED_ON = ("Range", "Last-Event-ID", "Accept")
 _PIECE = 64 * 1024
+
+
+Pieces = Generator[Piece, None, None]
 
 
 class GatewayError(Exception):
@@ -87,53 +92,47 @@ class Gateway:
             return str(self._settings.folder / "leader.sock"), target
         return None
 
-    def remote(self, method: str, target: str, body: bytes, peer: str) -> tuple[int, bytes]:
+    def remote(self, asked: Asked) -> Piece:
         """Return the answer of another host, through PostgreSQL. Raises: GatewayError."""
         with self._connected() as db:
-            log = _LOG.fullmatch(target)
-            host = None
-            if log is not None:
-                host, local = self._where(db, int(log[1]))
-                target = f"/v1/runs/{local}/log{log[2] or ''}"
-            return self._through_postgres(db, host, method, target, body, peer)
+            asked = self._placed(db, asked)
+            try:
+                return remote.ask(db, *self._server, asked)
+            except NoAnswerError as error:
+                raise self._away(asked) from error
+
+    def follow(self, asked: Asked, is_wanted: Callable[[], bool]) -> Pieces:
+        """Yield the answer of another host as it comes. Raises: GatewayError."""
+        with self._connected() as db:
+            asked = self._placed(db, asked)
+            try:
+                yield from remote.follow(db, *self._server, asked, is_wanted)
+            except NoAnswerError as error:
+                raise self._away(asked) from error
 
     def name_of(self, uid: int) -> str:
         """Return who asks, as the leader's record of requests shows it."""
         return quote(f"uid {uid} on {self._settings.host}", safe="")
 
-    def _through_postgres(
-        self, db: Connection, host: str | None, method: str, target: str, body: bytes, peer: str
-    ) -> tuple[int, bytes]:
-        line = session.WakeLine(self._settings.cluster.postgres, self._settings.schema)
-        try:
-            row = db.execute(
-                "INSERT INTO control_requests (host, peer, method, target, body)"
-                " VALUES (%s, %s, %s, %s, %s) RETURNING id",
-                (host, peer, method, target, body),
-            ).fetchone()
-            assert row is not None
-            session.wake(db, self._settings.schema, f"request:{host or 'leader'}")
-            return self._await(db, line, row[0], host)
-        finally:
-            line.close()
+    @property
+    def _server(self) -> tuple[str, str]:
+        return self._settings.cluster.postgres, self._settings.schema
 
-    def _await(
-        self, db: Connection, line: session.WakeLine, number: int, host: str | None
-    ) -> tuple[int, bytes]:
-        deadline = time.monotonic() + ANSWER_S
-        while time.monotonic() < deadline:
-            select.select([line], [], [], LOOK_EVERY_S)
-            line.drain()
-            row = db.execute(
-                "SELECT status, answer FROM control_requests WHERE id = %s AND status IS NOT NULL",
-                (number,),
-            ).fetchone()
-            if row is not None:
-                return int(row[0]), bytes(row[1])
-        if host is not None:
-            raise GatewayError(503, f"the output lies on {host}, which is away")
-        hint = "nightshift cluster status shows the hosts"
-        raise GatewayError(503, f"no host has led the cluster for {ANSWER_S:.0f}s", hint)
+    def _placed(self, db: Connection, asked: Asked) -> Asked:
+        """Return the request as the host that has the output of its run is asked."""
+        log = _LOG.fullmatch(asked.target)
+        if log is None:
+            return asked
+        host, local = self._where(db, int(log[1]))
+        return replace(asked, host=host, target=f"/v1/runs/{local}/log{log[2] or ''}")
+
+    def _away(self, asked: Asked) -> GatewayError:
+        if asked.host is None:
+            hint = "nightshift cluster status shows the hosts"
+            return GatewayError(503, f"no host has led the cluster for {ANSWER_S:.0f}s", hint)
+        number = asked.target.split("/")[3]
+        hint = f"there: nightshift logs {number} -f --socket STATE/nightshift.sock"
+        return GatewayError(503, f"the output lies on {asked.host}, which is away", hint)
 
     def _where(self, db: Connection, run: int) -> tuple[str, int]:
         row = db.execute(
@@ -210,11 +209,39 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if here is not None:
             self._stream(*here, body, peer)
             return
-        if self.path.startswith("/v1/events") or "follow=" in self.path:
-            hint = "it is streamed on the host that leads, or that runs the job"
-            raise GatewayError(503, "this host cannot stream what another one has", hint)
-        status, answer = self.served_by.remote(self.command, self.path, body, peer)
-        self._send(status, answer)
+        asked = Asked(None, self.command, self.path, self._passed_on(), body, peer)
+        if self.command == "GET" and is_stream(self.path):
+            self._follow(asked)
+            return
+        self._send(self.served_by.remote(asked))
+
+    def _passed_on(self) -> dict[str, str]:
+        return {name: self.headers[name] for name in _PASSED_ON if name in self.headers}
+
+    def _follow(self, asked: Asked) -> None:
+        """Pass on what another host streams, until it ends or nobody reads here."""
+        has_begun = False
+        pieces = self.served_by.follow(asked, self._is_connected)
+        try:
+            for piece in pieces:
+                if not has_begun:
+                    self._begin(piece.status, piece.headers)
+                    has_begun = True
+                self.wfile.write(piece.body)
+                if piece.lost and not self.path.startswith("/v1/events"):
+                    said = f"nightshift: {piece.lost} is lost; the rest of the output lies there"
+                    self.wfile.write(f"{said}\n".encode())
+        except GatewayError:
+            if not has_begun:
+                raise
+            self.close_connection = True
+        finally:
+            pieces.close()
+
+    def _is_connected(self) -> bool:
+        """Return whether the client has not closed its end."""
+        ready, _, _ = select.select([self.connection], [], [], 0)
+        return not ready or self.connection.recv(1, socket.MSG_PEEK) != b""
 
     def _uid(self) -> int:
         found = self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
@@ -222,41 +249,32 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _stream(self, path: str, target: str, body: bytes, peer: str) -> None:
         """Pass a request to a socket of this host, and the answer back as it comes."""
-        upstream = http.client.HTTPConnection("nightshift")
-        upstream.sock = socket.socket(socket.AF_UNIX)
+        headers = {**self._passed_on(), "Nightshift-User": peer}
         try:
-            upstream.sock.connect(path)
-            headers = {"Connection": "close", "Nightshift-User": peer}
-            headers |= {
-                name: self.headers[name]
-                for name in ("Range", "Last-Event-ID", "Accept")
-                if name in self.headers
-            }
-            if body:
-                headers["Content-Type"] = "application/json"
-            upstream.request(self.command, target, body or None, headers)
-            answer = upstream.getresponse()
-            self.send_response(answer.status)
-            for name in ("Content-Type", "Content-Range", "Content-Length"):
-                if answer.headers[name]:
-                    self.send_header(name, answer.headers[name])
-            self.send_header("Connection", "close")
-            self.end_headers()
-            while piece := answer.read1(_PIECE):
-                self.wfile.write(piece)
-        except (OSError, http.client.HTTPException) as error:
+            answer = socket_http.request(path, self.command, target, body or None, headers)
+        except socket_http.ERRORS as error:
             raise GatewayError(503, f"the leader does not answer: {error}") from error
+        try:
+            self._begin(answer.status, answer.headers("Content-Length", *PASSED_BACK))
+            while piece := answer.body.read1(_PIECE):
+                self.wfile.write(piece)
+        except http.client.HTTPException:  # the answer broke off
+            self.close_connection = True
         finally:
-            upstream.close()
+            answer.body.close()
 
     def _refuse(self, error: GatewayError) -> None:
         body = msgspec.json.encode({"error": error.error, "hint": error.hint})
-        self._send(error.status, body)
+        self._send(Piece(error.status, {}, body))
 
-    def _send(self, status: int, body: bytes) -> None:
+    def _send(self, answer: Piece) -> None:
+        headers = {"Content-Type": "application/json", **answer.headers}
+        self._begin(answer.status, {**headers, "Content-Length": str(len(answer.body))})
+        self.wfile.write(answer.body)
+
+    def _begin(self, status: int, headers: Mapping[str, str]) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)

@@ -64,11 +64,11 @@ def check(db: Connection) -> str:
 
 
 def upgrade(db: Connection, schema: str) -> list[str]:
-    """Add the columns of the ledger that are new; return their names."""
+    """Add the columns that are new; return their names."""
     added = []
     with db.transaction():
         db.execute(query(f'SET LOCAL search_path = "{schema}", pg_catalog'))
-        wanted = {name: dict(columns) for name, columns in _ledger_columns()}
+        wanted = {name: dict(columns) for name, columns in _columns()}
         for table, columns in wanted.items():
             there = {
                 name
@@ -80,7 +80,8 @@ def upgrade(db: Connection, schema: str) -> list[str]:
             }
             for name, kind in columns.items():
                 if name not in there:
-                    kind = kind.replace("NOT NULL", f"NOT NULL DEFAULT {_empty(kind)}")
+                    if "DEFAULT" not in kind:
+                        kind = kind.replace("NOT NULL", f"NOT NULL DEFAULT {_empty(kind)}")
                     db.execute(query(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
                     added.append(f"{table}.{name}")
         _set(db, "ledger", str(SCHEMA_VERSION))
@@ -97,7 +98,7 @@ def _create(db: Connection, schema: str) -> None:
         " autovacuum_vacuum_threshold = 1000)"
     )
     db.execute(query(ledger_schema()))
-    db.execute(query(files(__package__).joinpath("schema.sql").read_text("utf-8")))
+    db.execute(query(_own_schema()))
     _set(db, "turn", "0")
     _set(db, "ledger", str(SCHEMA_VERSION))
     _set(db, "engine", version("procrastinate"))
@@ -121,15 +122,21 @@ def ledger_schema() -> str:
     return text
 
 
-def _ledger_columns() -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    for match in re.finditer(r"CREATE TABLE (\w+) \((.*?)\n\);", ledger_schema(), re.DOTALL):
+def _own_schema() -> str:
+    """Return the tables beside the ledger's."""
+    return files(__package__).joinpath("schema.sql").read_text("utf-8")
+
+
+def _columns() -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    whole = f"{ledger_schema()}\n{_own_schema()}"
+    for match in re.finditer(r"CREATE TABLE (\w+) \((.*?)\n\);", whole, re.DOTALL):
         lines = [line.strip().rstrip(",") for line in match[2].splitlines()]
-        named = [line.split(" ", 1) for line in lines if re.match(r"[a-z_]+ [A-Z]", line)]
+        named = [line.split(" ", 1) for line in lines if re.match(r"[a-z_0-9]+ \w", line)]
         yield match[1], [(name, kind) for name, kind in named]
 
 
 def _empty(kind: str) -> str:
-    return "''" if kind.startswith("TEXT") else "0"
+    return "''" if kind.upper().startswith("TEXT") else "0"
 
 
 def _grant(db: Connection, schema: str, role: str) -> None:

@@ -8,13 +8,14 @@ import hashlib
 import selectors
 import shutil
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psycopg
 
 from supervisor.cluster.agent_settings import LeaderSettings, from_environ
 from supervisor.cluster.exchange import Exchange
 from supervisor.cluster.pool import ClusterPool
+from supervisor.cluster.server_clock import ServerClock
 from supervisor.cluster.shared_ledger import DeposedError, SharedLedger
 from supervisor.cluster.store import ClusterStore
 from supervisor.containment.internal_jobs import InternalJobOwner
@@ -23,12 +24,27 @@ from supervisor.core import events as ev
 from supervisor.core.cluster_config import of_leader
 from supervisor.core.config_model import Config
 from supervisor.core.effects import Action
+from supervisor.core.model import replace
 from supervisor.core.state import SchedulerState
 from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.store import Store
 from supervisor.runtime.event_source import EventSource
+from supervisor.runtime.loop import Loop
 from supervisor.service import ConfigError, Service, Settings, keeper_settings
 from supervisor.state_dir import StateDir, StateDirError
+
+
+class LeaderLoop(Loop):
+    """A loop whose wall clock is that of PostgreSQL."""
+
+    def __init__(self, clock: ServerClock, *parts: Any) -> None:
+        """Make the loop; parts: as for `Loop`."""
+        self._clock = clock
+        super().__init__(*parts)
+
+    def read_clocks(self) -> ev.At:
+        """Return a reading of the clocks and a random number."""
+        return replace(super().read_clocks(), wall=self._clock.wall())
 
 
 class LeaderService(Service):
@@ -41,6 +57,7 @@ class LeaderService(Service):
         """
         self._leader, agent = leader, leader.agent
         self._shared = SharedLedger(agent.cluster.postgres, agent.schema, leader.leadership)
+        self._shared.clock.measure(self._shared.connection())
         settings = Settings(
             config=Path(agent.config),
             state=agent.folder,
@@ -78,7 +95,6 @@ class LeaderService(Service):
             config.cluster,
             config.jobs,
             self._leader.config,
-            self._log,
         )
         return store
 
@@ -95,6 +111,9 @@ class LeaderService(Service):
             self._store.instance,
             **keeper_settings(folder, umask),
         )
+
+    def _make_loop(self, *parts: Any) -> Loop:
+        return LeaderLoop(self._shared.clock, *parts)
 
     def _more_owners(self, settings: Settings, config: Config) -> tuple[InternalJobOwner, ...]:
         return ()

@@ -21,6 +21,7 @@ from supervisor import __version__
 from supervisor.cluster import engine, session
 from supervisor.cluster.agent_settings import AgentSettings
 from supervisor.cluster.local_host import HostRefusedError, LocalHost
+from supervisor.cluster.server_clock import boottime
 from supervisor.cluster.session import Connection
 
 _LIMITS = "SET statement_timeout = '4s'"
@@ -39,11 +40,6 @@ class Identity(Struct, frozen=True):
     uid: str
     machine: str = ""
     worker: int = 0
-
-
-def boottime() -> float:
-    """Return seconds since the boot, suspended time included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Membership:

@@ -31,7 +31,7 @@ class Began(Struct, frozen=True, tag="began"):
 class Ended(Struct, frozen=True, tag="ended"):
     """An attempt and all of its processes have ended on a host.
 
-    is_begun: False if no process of it was ever started there.
+    is_begun: False if no process of it was ever started there. incident: see `Run`.
     """
 
     run: int
@@ -41,6 +41,7 @@ class Ended(Struct, frozen=True, tag="ended"):
     is_begun: bool = True
     reason: Reason | None = None
     cause: str = ""
+    incident: str = ""
     exit_status: int | None = None
     result_json: str | None = None
     strays: tuple[str, ...] = ()

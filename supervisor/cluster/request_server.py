@@ -4,17 +4,21 @@ Each is answered over a socket of this host: the leader's, or that of the superv
 the output of a run.
 """
 
-import http.client
-import socket
 from pathlib import Path
+from typing import Any
 
+import msgspec
+
+from supervisor import socket_http
 from supervisor.cluster import session
 from supervisor.cluster.agent_settings import AgentSettings
 from supervisor.cluster.leadership import Candidate
+from supervisor.cluster.remote import ANSWER_S, Piece
 from supervisor.cluster.session import Connection
+from supervisor.cluster.stream_sender import MOST_STREAMS, StreamSender
 
-# Who asks waits no longer than this (gateway.py).
-ANSWER_S = 10.0
+# Headers of an answer that are passed on.
+PASSED_BACK = ("Content-Type", "Content-Range")
 MOST_BYTES = 4 * 1024 * 1024
 AT_ONCE = 20
 
@@ -24,6 +28,7 @@ class RequestServer:
 
     def __init__(self, settings: AgentSettings, candidate: Candidate) -> None:
         self._settings, self._candidate = settings, candidate
+        self._streams = StreamSender(settings)
 
     def serve(self, db: Connection) -> None:
         """Answer what waits. Raises: psycopg.Error."""
@@ -33,37 +38,49 @@ class RequestServer:
                 WHERE taken_at IS NULL AND asked_at > now() - make_interval(secs => %s)
                 AND (host = %s OR (%s AND host IS NULL))
                 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-            RETURNING id, host, peer, method, target, body""",
+            RETURNING id, host, peer, method, target, headers, body""",
             (ANSWER_S, self._settings.host, self._candidate.leads, AT_ONCE),
         ).fetchall()
-        for number, host, peer, method, target, body in found:
-            path = self._settings.socket if host else str(self._settings.folder / "leader.sock")
-            status, answer = ask(path, method, target, bytes(body), peer)
+        for row in found:
+            number, answer = row[0], self._answer(row)
+            if answer is None:
+                continue
             db.execute(
-                "UPDATE control_requests SET status = %s, answer = %s, body = '' WHERE id = %s",
-                (status, answer, number),
+                "UPDATE control_requests SET status = %s, answer_headers = %s, answer = %s,"
+                " body = '', ended_at = now() WHERE id = %s",
+                (
+                    answer.status,
+                    msgspec.json.encode(dict(answer.headers)).decode(),
+                    answer.body,
+                    number,
+                ),
             )
             session.wake(db, self._settings.schema, f"answer:{number}")
 
+    def _answer(self, row: tuple[Any, ...]) -> Piece | None:
+        """Return the answer to a request; None: it is sent as it comes."""
+        number, host, peer, method, target, headers, body = row
+        path = self._settings.socket if host else str(self._settings.folder / "leader.sock")
+        given = {**msgspec.json.decode(headers), "Nightshift-User": peer}
+        if method == "GET" and is_stream(target):
+            if self._streams.begin(number, path, target, given):
+                return None
+            return _refusal(f"{self._settings.host} streams {MOST_STREAMS} answers already")
+        try:
+            answer = socket_http.request(
+                path, method, target, bytes(body) or None, given, ANSWER_S
+            )
+            whole = answer.body.read(MOST_BYTES)
+            return Piece(answer.status, answer.headers(*PASSED_BACK), whole)
+        except socket_http.ERRORS as error:
+            return _refusal(f"{Path(path).name} does not answer: {type(error).__name__}")
 
-def ask(path: str, method: str, target: str, body: bytes, peer: str) -> tuple[int, bytes]:
-    """Return status and body of a request to a socket of this host; 503 if none answers."""
-    connection = http.client.HTTPConnection("nightshift", timeout=ANSWER_S)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    try:
-        connection.sock.settimeout(ANSWER_S)
-        connection.sock.connect(path)
-        headers = {"Connection": "close", "Nightshift-User": peer}
-        if body:
-            headers["Content-Type"] = "application/json"
-        connection.request(method, target, body or None, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read(MOST_BYTES)
-    except (OSError, http.client.HTTPException) as error:
-        name = Path(path).name
-        return 503, b'{"error": "%s does not answer: %s"}' % (
-            name.encode(),
-            type(error).__name__.encode(),
-        )
-    finally:
-        connection.close()
+
+def is_stream(target: str) -> bool:
+    """Return whether the answer to a GET comes bit by bit."""
+    path, _, query = target.partition("?")
+    return path == "/v1/events" or "follow=1" in query.split("&")
+
+
+def _refusal(error: str) -> Piece:
+    return Piece(503, {}, msgspec.json.encode({"error": error}))

@@ -65,15 +65,20 @@ CREATE TABLE reports (
 );
 
 -- Requests of people on any host to the leader (host NULL), or for the output on a host.
+-- headers, answer_headers: JSON objects. What is streamed has its bytes in `answer` until the
+-- one who asked takes them; ended_at: no more will follow. asked_at is renewed meanwhile.
 CREATE TABLE control_requests (
     id bigserial PRIMARY KEY,
     host text,
     peer text NOT NULL,
     method text NOT NULL,
     target text NOT NULL,
+    headers text NOT NULL DEFAULT '{}',
     body bytea NOT NULL,
     asked_at timestamptz NOT NULL DEFAULT now(),
     taken_at timestamptz,
     status integer,
-    answer bytea
+    answer_headers text NOT NULL DEFAULT '{}',
+    answer bytea,
+    ended_at timestamptz
 );

@@ -16,6 +16,7 @@ import msgspec
 import psycopg
 
 from supervisor.cluster import engine, session
+from supervisor.cluster.server_clock import ServerClock
 from supervisor.cluster.session import Connection, query
 from supervisor.core.config_model import History
 from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlots
@@ -53,11 +54,12 @@ class SharedLedger:
     """The shared ledger, as its leader writes it.
 
     is_behind: the last write failed, so what follows from the reports of hosts may not be
-    recorded.
+    recorded. clock: the server's, as this process knows it.
     """
 
     def __init__(self, dsn: str, schema: str, leadership: Leadership) -> None:
         self.is_behind = False
+        self.clock = ServerClock()
         self._dsn, self._schema = dsn, schema
         self.leadership = leadership
         self._db: Connection | None = None

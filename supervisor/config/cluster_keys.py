@@ -54,4 +54,12 @@ CLUSTER_KEYS = (
         least=1,
         most=100000,
     ),
+    Key(
+        "metrics",
+        ValueKind.ADDRESS,
+        "none",
+        "address where the host that leads serves the /metrics of the cluster by TCP",
+        none=True,
+        examples=("127.0.0.1:9188",),
+    ),
 )

@@ -141,7 +141,7 @@ def settle_verdict(turn: Turn, live: LiveAttempt, found: Verdict) -> None:
     run = turn.scheduler.runs[live.run]
     attempt = replace(live.attempt, ended_at=turn.now, reason=found.reason, cause=found.cause)
     turn.actions.append(Record(attempt))
-    run = replace(run, exit_status=found.exit_status)
+    run = replace(run, exit_status=found.exit_status, incident=found.incident)
     if found.state is State.SUCCESS and live.reported.done is not None:
         result = live.reported.done.result
         run = replace(run, result_json=msgspec.json.encode(result).decode())

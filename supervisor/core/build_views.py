@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from supervisor.core import cluster_hosts
 from supervisor.core.admission import jobs_depended_on, place_in_pool, why_waiting
 from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.config_model import Channel, Job
@@ -62,9 +63,7 @@ def summary_view(
         timezone=scheduler.config.timezone,
         config=ConfigStatus(facts.config_path, facts.config_loaded_at, error, problems),
         tick=facts.tick,
-        pool=Pool(
-            scheduler.config.max_concurrent, len(scheduler.live_attempts), scheduler.pending()
-        ),
+        pool=Pool(places(scheduler), len(scheduler.live_attempts), scheduler.pending()),
         paused=None if pause is None else PauseView(pause.until, pause.by, pause.reason),
         notes=notes(scheduler, now),
         ledger_error=scheduler.ledger_error,
@@ -80,6 +79,12 @@ def summary_view(
             incident_view(each, scheduler.waiting_alerts) for each in scheduler.incidents.values()
         ),
     )
+
+
+def places(scheduler: SchedulerState) -> int:
+    """Return how many attempts may run at once: in a cluster, on the hosts that are alive."""
+    most = scheduler.config.max_concurrent
+    return cluster_hosts.places(scheduler.hosts, most) if scheduler.is_leader else most
 
 
 def notes(scheduler: SchedulerState, now: datetime) -> tuple[str, ...]:
@@ -179,6 +184,8 @@ def run_view(
         strays=run.strays,
         log_bytes=run.log_bytes,
         dry_run=run.dry_run,
+        on_host=run.on_host,
+        incident=run.incident,
         attempts=tuple(_attempt(each) for each in attempts),
     )
 
@@ -207,7 +214,7 @@ def _why_no_host(scheduler: SchedulerState, run: Run, job: Job) -> str:
     live = scheduler.live_attempts.get(run.id)
     if live is None or live.attempt.pid is not None:
         return ""
-    return f"waits for a host{' with ' if job.runs_on else ''}{' and '.join(job.runs_on)}"
+    return cluster_hosts.why_waiting(scheduler.hosts, run, job)
 
 
 def incident_view(incident: Incident, waiting: Iterable[Alert]) -> IncidentView:

@@ -10,7 +10,7 @@ import msgspec
 from supervisor.core import attempts
 from supervisor.core.config_model import IfLost
 from supervisor.core.events import HostLost, Judged, NotBegun, Restored, TreeEmpty
-from supervisor.core.incidents import NO_HOST
+from supervisor.core.incidents import NO_HOST, REPORTED
 from supervisor.core.model import Attempt, Reason, Run, State, replace
 from supervisor.core.state import LiveAttempt
 from supervisor.core.turn import LEFT_TO_THE_HOST_S, Turn
@@ -24,10 +24,9 @@ _MASKED = '"***"'
 def on_judged(turn: Turn, event: Judged, live: LiveAttempt) -> None:
     """Take over the verdict of the host, and free what the attempt held."""
     is_success = event.state is State.SUCCESS
+    incident = event.incident if event.incident in REPORTED else ""
     cause = f"{event.cause} (on {event.host})" if event.cause else f"on {event.host}"
-    found = Verdict(
-        event.state, event.reason, cause, event.exit_status, event.problem, event.incident
-    )
+    found = Verdict(event.state, event.reason, cause, event.exit_status, event.problem, incident)
     if live.forced_verdict is not None and not is_success:
         found = live.forced_verdict
     if is_success and event.result_json is not None:

@@ -30,12 +30,14 @@ def of_host(config: Config) -> Config:
 def of_leader(config: Config) -> Config:
     """Return what the leader decides for all hosts.
 
-    Alerts about a host's own jobs stay with the host, as does its address for metrics.
+    Alerts about a host's own jobs stay with the host. Its address for metrics is another one.
     """
     assert config.cluster is not None
     shared = tuple(job for job in config.jobs if not job.is_on_each)
     most = config.cluster.max_concurrent or MOST_CONCURRENT
-    return replace(config, jobs=shared, max_concurrent=most, metrics=None)
+    on_each = tuple(job.name for job in config.jobs if job.is_on_each)
+    address = config.cluster.metrics
+    return replace(config, jobs=shared, max_concurrent=most, metrics=address, on_each=on_each)
 
 
 # Without `cluster.max_concurrent` only the hosts' own pools limit what runs.

@@ -20,7 +20,7 @@ MOST_CHANGES = 50
 # Fields that have other names in jobs.yaml; `_s` is left out of all.
 _KEYS = {"argv": "command", "shell": "command", "shell_use": "shell", "params_json": "with"}
 AT_NEXT_START = ("api", "metrics", "cluster")
-_NO_KEYS = frozenset(("name", "place", "jobs", "secrets"))
+_NO_KEYS = frozenset(("name", "place", "jobs", "secrets", "on_each"))
 
 
 class Rescheduled(Struct, frozen=True):

@@ -186,6 +186,7 @@ class Cluster(Struct, frozen=True):
     heartbeat_s: between two signs of life. fence_s: without one that was confirmed, this host
         ends what may begin elsewhere. lease_s: so long silent, it counts as dead.
     max_concurrent: runs at the same time on all hosts together; None: what they all have.
+    metrics: where the leader serves the metrics of the cluster; None: on its socket alone.
     """
 
     postgres: str
@@ -197,6 +198,7 @@ class Cluster(Struct, frozen=True):
     lease_s: float = 60.0
     lead: bool = True
     max_concurrent: int | None = None
+    metrics: str | None = None
 
     @property
     def grace_s(self) -> float:
@@ -205,7 +207,11 @@ class Cluster(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """One accepted version of jobs.yaml; `secrets` are texts to mask everywhere."""
+    """One accepted version of jobs.yaml; `secrets` are texts to mask everywhere.
+
+    on_each: for the leader of a cluster, the jobs that each host runs for itself, by name;
+    they are not among `jobs`.
+    """
 
     jobs: tuple[Job, ...]
     timezone: str = "UTC"
@@ -218,6 +224,7 @@ class Config(Struct, frozen=True):
     metrics: str | None = None
     cluster: Cluster | None = None
     secrets: tuple[str, ...] = ()
+    on_each: tuple[str, ...] = ()
 
 
 class Problem(Struct, frozen=True):

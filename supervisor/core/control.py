@@ -4,7 +4,6 @@ Each request gets exactly one `Reply` and one audit entry. A refused request cha
 nothing else. A request for several runs opens all of them or none.
 """
 
-import difflib
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -38,7 +37,9 @@ from supervisor.core.model import AuditEntry, Pause, Reason, Run, Trigger
 from supervisor.core.request_refusals import (
     RequestRefusedError,
     require_decided_here,
+    require_host,
     require_serving,
+    unknown_job,
 )
 from supervisor.core.shutdown import drain, stop
 from supervisor.core.slots import find_blocker, replace_others
@@ -67,8 +68,8 @@ def handle_request(turn: Turn, event: Requested) -> None:
 def audit_text(request: Request) -> tuple[str, str]:
     """Return the verb and the object of a request for the audit log."""
     match request:
-        case RunJobs(jobs):
-            return "run", " ".join(jobs)
+        case RunJobs(jobs, on_host=on_host):
+            return "run", " ".join(jobs) + (f" on {on_host}" if on_host else "")
         case RunAll(only):
             return "run-all", " ".join(only)
         case CancelJob(job):
@@ -159,6 +160,9 @@ def _run_jobs(turn: Turn, request: RunJobs) -> list[int]:
         hint = "a dry run is for workers, which have a plan to show"
         raise RequestRefusedError(ReplyStatus.BAD, f"{commands[0]} is a command", hint)
     _require_no_open_run(turn, jobs, request.dry_run)
+    if request.on_host:
+        for job in named:
+            require_host(turn, job, request.on_host)
     return _open(turn, jobs, request, batch="")
 
 
@@ -197,6 +201,7 @@ def _open(turn: Turn, jobs: list[Job], request: RunJobs, batch: str) -> list[int
             batch=batch,
             set_json=request.set_json if is_named else "{}",
             dry_run=request.dry_run,
+            on_host=request.on_host if is_named else "",
         )
         if _check_restore(job, request.dry_run) is Overlap.REPLACE:
             replace_others(turn, run)
@@ -291,9 +296,7 @@ def _job(turn: Turn, name: str) -> Job:
     job = turn.scheduler.jobs.get(name)
     if job is not None:
         return job
-    near = difflib.get_close_matches(name, turn.scheduler.jobs, 1)
-    hint = f'did you mean "{near[0]}"?' if near else "nightshift jobs lists them"
-    raise RequestRefusedError(ReplyStatus.UNKNOWN, f'no job is called "{name}"', hint)
+    raise unknown_job(turn, name)
 
 
 def _deps(turn: Turn) -> dict[str, tuple[str, ...]]:

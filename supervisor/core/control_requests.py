@@ -15,12 +15,14 @@ class RunJobs(Struct, frozen=True):
     """Request to run these jobs now.
 
     with_deps: run their dependencies first, with the same due time.
+    on_host: the only host of the cluster that may run them (not their dependencies); "": any.
     """
 
     jobs: tuple[str, ...]
     with_deps: bool = False
     set_json: str = "{}"
     dry_run: bool = False
+    on_host: str = ""
 
 
 class RunAll(Struct, frozen=True):

@@ -30,8 +30,10 @@ from supervisor.core.events import (
     AttemptEvents,
     Delivered,
     Event,
+    ExchangeFailed,
     Exited,
     HostLost,
+    HostsSeen,
     InternalError,
     Judged,
     KeeperLost,
@@ -112,6 +114,10 @@ def decide(scheduler: SchedulerState, event: Event) -> tuple[SchedulerState, tup
                 _attempt(turn, each)
         case TimePassed():
             tick.time_passed(turn)
+        case HostsSeen():
+            turn.scheduler.hosts = event.hosts
+        case ExchangeFailed():
+            turn.note(f"exchange with the hosts: {event.cause}", "warning")
         case Requested():
             control.handle_request(turn, event)
         case Restored():

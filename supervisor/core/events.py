@@ -4,27 +4,19 @@ Each event has `at`, the only reading of clocks and randomness in its turn.
 Actions are in `effects.py`, requests of clients in `control_requests.py`.
 """
 
-from datetime import datetime
-
 from msgspec import Struct
 
+from supervisor.core.clock_reading import At as At
+from supervisor.core.cluster_events import ExchangeFailed as ExchangeFailed
+from supervisor.core.cluster_events import HostLost as HostLost
+from supervisor.core.cluster_events import HostsSeen as HostsSeen
+from supervisor.core.cluster_events import Judged as Judged
+from supervisor.core.cluster_events import NotBegun as NotBegun
 from supervisor.core.config_model import Config, Problem
 from supervisor.core.control_requests import Request
 from supervisor.core.memory import Memory as Memory
-from supervisor.core.model import (
-    Peer,
-    Reason,
-    State,
-)
+from supervisor.core.model import Peer
 from workers.protocol import Garbage, Message
-
-
-class At(Struct, frozen=True):
-    """Reading of the wall clock (aware, UTC), monotonic seconds and a random value in [0, 1)."""
-
-    wall: datetime
-    mono: float
-    dice: float = 0.5
 
 
 class Restored(Struct, frozen=True):
@@ -128,54 +120,6 @@ class Survived(Struct, frozen=True):
     run: int
     attempt: int
     left: tuple[str, ...] = ()
-
-
-class Judged(Struct, frozen=True):
-    """End of an attempt on another host, as that host judged it; its tree is empty.
-
-    state: SUCCESS, FAILED, CANCELLED or INTERRUPTED. problem, incident: see `Verdict`.
-    """
-
-    at: At
-    run: int
-    attempt: int
-    host: str
-    state: State
-    reason: Reason | None = None
-    cause: str = ""
-    exit_status: int | None = None
-    problem: str = ""
-    incident: str = ""
-    result_json: str | None = None
-    strays: tuple[str, ...] = ()
-    cpu_s: float | None = None
-    max_rss_bytes: int | None = None
-    log_bytes: int = 0
-
-
-class NotBegun(Struct, frozen=True):
-    """An attempt that no host has begun, and none will: it was taken back.
-
-    error: why; it opens an incident of the job. "": it is not worth one.
-    """
-
-    at: At
-    run: int
-    attempt: int
-    error: str = ""
-
-
-class HostLost(Struct, frozen=True):
-    """The host of an attempt was silent for so long that it counts as dead.
-
-    is_final: a person says so; the rule `wait` waits no longer.
-    """
-
-    at: At
-    run: int
-    attempt: int
-    host: str
-    is_final: bool = False
 
 
 class Requested(Struct, frozen=True):
@@ -304,6 +248,8 @@ Event = (
     | TimePassed
     | AttemptEvent
     | AttemptEvents
+    | HostsSeen
+    | ExchangeFailed
     | Requested
     | Reloaded
     | ReloadRefused

@@ -16,6 +16,7 @@ _OPENINGS = {
     Trigger.SCHEDULE: "was due by its calendar at {due}",
     Trigger.CATCH_UP: "was due at {due}, while no supervisor could run it, and was caught up",
     Trigger.MANUAL: "was asked for at {due}",
+    Trigger.ASSIGNED: "was assigned to this host by its cluster; it was due at {due}",
     Trigger.STARTUP: "was opened by the start of the service at {due}",
 }
 
@@ -75,7 +76,8 @@ def recorded_run(found: Run, attempts: Sequence[Attempt], zone: tzinfo) -> list[
 
 def _course(found: Run, attempts: Sequence[Attempt], zone: tzinfo) -> list[str]:
     opening = _OPENINGS[found.trigger].format(due=_at(found.due, zone))
-    said = [f"Run {found.id} of {found.job} {opening}."]
+    on_host = f", to run on host {found.on_host}" if found.on_host else ""
+    said = [f"Run {found.id} of {found.job} {opening}{on_host}."]
     if found.started_at is not None:
         waited_s = (
             found.started_at - max(found.due, found.opened_at or found.due)
@@ -99,7 +101,7 @@ def _attempt(attempt: Attempt, zone: tzinfo) -> str:
 
 def _open(found: Run, waits: str, zone: tzinfo) -> str:
     if found.state is State.RUNNING:
-        return "It is running."
+        return f"It {waits}." if waits else "It is running."
     if found.state is State.RETRYING and found.next_attempt_at is not None:
         return f"Its next attempt is at {_at(found.next_attempt_at, zone)}."
     return f"It is pending: {found.cause or waits or 'it is about to begin'}."

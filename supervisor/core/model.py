@@ -120,6 +120,8 @@ class Run(Struct, frozen=True):
     blocked_by: for a run skipped because of overlap, the run that blocked it.
     next_attempt_at: for RETRYING, when the next attempt is due.
     result_json: the result that the worker sent with `done`.
+    on_host: the only host of a cluster that may run it; "": any that fits.
+    incident: the kind of incident that its worker gave to a failure; "": that of `reason`.
     """
 
     id: int
@@ -150,6 +152,8 @@ class Run(Struct, frozen=True):
     max_rss_bytes: int | None = None
     strays: tuple[str, ...] = ()
     log_bytes: int = 0
+    on_host: str = ""
+    incident: str = ""
 
 
 class MissedRange(Struct, frozen=True):

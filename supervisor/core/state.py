@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from supervisor.core import schedule
 from supervisor.core.alert_model import Alert, Incident
+from supervisor.core.cluster_hosts import ClusterHost
 from supervisor.core.config_model import Config, Job, Problem
 from supervisor.core.dependencies import RunSummary
 from supervisor.core.model import Attempt, JobRecord, Pause, ReloadEntry, Run, State
@@ -112,6 +113,7 @@ class SchedulerState(Struct):
     zone_changed: when `timezone` last changed since the start, and a sentence about it.
     last_reload: the newest text of jobs.yaml that was read, and its outcome.
     is_leader: attempts run on the hosts of a cluster, which enforce their limits.
+    hosts: those of the cluster, as its leader last saw them; (): it has not looked yet.
     fence_at: this host is of a cluster, and has no right to run what it was assigned after
         this time, in monotonic seconds, unless it is confirmed again; None: it has none now.
     ledger_error: why the ledger cannot be written; "": it can.
@@ -141,6 +143,7 @@ class SchedulerState(Struct):
     outboxes: PersistentMap[str, Outbox] = field(default_factory=PersistentMap)
     life: ServicePhase = ServicePhase.SERVING
     is_leader: bool = False
+    hosts: tuple[ClusterHost, ...] = ()
     fence_at: float | None = None
     fence_grace_s: float = 0.0
     has_calendar: bool = True

@@ -38,7 +38,11 @@ class AttemptView(Struct, frozen=True, kw_only=True):
 
 
 class RunView(Struct, frozen=True, kw_only=True):
-    """A run in the API; `attempts` is filled only when a single run is requested."""
+    """A run in the API; `attempts` is filled only when a single run is requested.
+
+    on_host: the only host of a cluster that may run it, if one was asked for.
+    incident: the kind of incident that its worker gave to a failure; "": that of `reason`.
+    """
 
     id: int
     job: str
@@ -62,6 +66,8 @@ class RunView(Struct, frozen=True, kw_only=True):
     strays: tuple[str, ...] = ()
     log_bytes: int = 0
     dry_run: bool = False
+    on_host: str = ""
+    incident: str = ""
     attempts: tuple[AttemptView, ...] = ()
 
     @property

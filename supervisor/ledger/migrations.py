@@ -4,7 +4,7 @@
 transaction. A step is never changed once it has been released.
 """
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 # From version n to n + 1. Version 0 was never released.
 MIGRATIONS: dict[int, str] = {
@@ -45,5 +45,9 @@ MIGRATIONS: dict[int, str] = {
     5: """
         ALTER TABLE reloads ADD COLUMN changes TEXT NOT NULL DEFAULT '[]';
         ALTER TABLE reloads ADD COLUMN changes_left_out INTEGER NOT NULL DEFAULT 0
+    """,
+    6: """
+        ALTER TABLE runs ADD COLUMN on_host TEXT NOT NULL DEFAULT '';
+        ALTER TABLE runs ADD COLUMN incident TEXT NOT NULL DEFAULT ''
     """,
 }

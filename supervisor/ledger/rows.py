@@ -197,7 +197,10 @@ def _from_json(hint: Any) -> Convert:
 
 
 RUNS = _table(
-    Run, "runs", "id", fixed=("job", "due", "slot", "trigger", "place", "batch", "opened_at")
+    Run,
+    "runs",
+    "id",
+    fixed=("job", "due", "slot", "trigger", "place", "batch", "opened_at", "on_host"),
 )
 ATTEMPTS = _table(Attempt, "attempts", "run", "number")
 GAPS = _table(MissedRange, "gaps", "job", "since")

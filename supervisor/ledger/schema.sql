@@ -35,6 +35,8 @@ CREATE TABLE runs (
     max_rss_bytes INTEGER,
     strays TEXT NOT NULL,
     log_bytes INTEGER NOT NULL,
+    on_host TEXT NOT NULL,
+    incident TEXT NOT NULL,
     UNIQUE (job, slot)
 );
 CREATE INDEX runs_of_job ON runs (job, id);

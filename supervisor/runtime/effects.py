@@ -109,7 +109,9 @@ class Effects:
                 self._processes.signal(run, attempt, force)
             case control_requests.Reply(token=token):
                 reply = action
-                if problem and scheduler.is_leader:  # its successor may not learn of the request
+                # Here it holds at once, also on a full disk (cancel may be what makes room), and
+                # is written first. The leader of a cluster may be replaced before that.
+                if problem and scheduler.is_leader:
                     unrecorded = control_requests.ReplyStatus.UNAVAILABLE
                     reply = control_requests.Reply(token, unrecorded, (), problem)
                 self._bridge.answer(self.answers.pop(token), reply, scheduler)

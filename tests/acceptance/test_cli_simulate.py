@@ -152,3 +152,58 @@ def test_check_cannot_compare_days_with_nobody():
         assert json.loads(sandbox.ask("check", "--json").stdout)["fares"] is None
     assert status == 3
     assert "nightshift simulate tells" in said
+
+
+PLACED = """
+timezone: UTC
+max_concurrent: 2
+jobs:
+  shared: {command: "true", cron: "0 2 * * *"}
+  on-db: {command: "true", cron: "0 2 * * *", runs_on: [db]}
+  on-gpu: {command: "true", cron: "0 2 * * *", runs_on: [gpu]}
+  own: {command: "true", cron: "0 3 * * *", runs_on: each}
+"""
+
+
+def test_a_cluster_is_simulated_host_by_host():
+    hosts = ("--host", "a:db,web", "--host", "b")
+    with Sandbox(PLACED) as sandbox:
+        said = sandbox.says("simulate", "--days", "1", *hosts)
+        found = sandbox.json("simulate", "--days", "1", *hosts)["forecast"]
+
+    assert "hosts: as given, each with max_concurrent places" in said
+    assert "NO HOST on-gpu needs gpu, and no host has it" in said
+    assert "own (on b)" in said
+    assert "a: at most 2 of 2 places taken, all of them for 10s in all (db host:a web)" in said
+    counts = {(job["job"], job["host"]): job["success"] for job in found["jobs"]}
+    assert counts == {
+        ("shared", ""): 1,
+        ("on-db", ""): 1,
+        ("on-gpu", ""): 0,
+        ("own", "a"): 1,
+        ("own", "b"): 1,
+    }
+
+
+def test_a_member_whose_cluster_does_not_answer_simulates_itself():
+    cluster = "cluster: {postgres: 'host=/nowhere', host: a, labels: [db]}\n"
+    with Sandbox(cluster + PLACED) as sandbox:
+        said = sandbox.says("simulate", "--days", "1")
+
+    assert "hosts: this one alone (" in said
+    assert "a: at most 2 of 2 places taken" in said
+    assert "NO HOST on-gpu needs gpu" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--host", ":db"), 'expected NAME or NAME:LABEL,LABEL, got ":db"'),
+        (("--host", "a", "--host", "a:db"), '"a" is given twice'),
+    ],
+)
+def test_a_mistake_in_a_host_is_named(given, said):
+    with Sandbox(PLACED) as sandbox:
+        status, error = sandbox.refuses("simulate", *given)
+
+    assert (status, said in error) == (2, True)

@@ -10,11 +10,13 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
 import psutil
 
+from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import LIMIT_S, Said, Sandbox
 from tests.waiting import until
 from tests.workers.proxy import Proxy, proxied
@@ -24,12 +26,19 @@ TIMES = "heartbeat: 0.5s, fence: 2s, lease: 4s"
 
 
 class Host:
-    """One host; its jobs.yaml is `text` with its own name and DSN."""
+    """One host; its jobs.yaml is `text` with its own name and DSN.
 
-    def __init__(self, name: str, text: str, proxy: Proxy, dsn: str, labels: str = "") -> None:
+    off_s: how far its wall clock is off.
+    """
+
+    def __init__(
+        self, name: str, text: str, proxy: Proxy, dsn: str, labels: str = "", off_s: float = 0.0
+    ) -> None:
         self.name, self.proxy = name, proxy
         self.sandbox = Sandbox(text)
         self.sandbox.environ |= {"DSN": dsn, "HOST": name, "NIGHTSHIFT_LABELS": labels}
+        if off_s:
+            Clock(self.sandbox, f"{datetime.now(UTC) + timedelta(seconds=off_s):%F %T.%f}")
         self._process: subprocess.Popen[str] | None = None
         self._frozen: list[psutil.Process] = []
 
@@ -116,16 +125,18 @@ def cluster(
     names: str = "abc",
     labels: Mapping[str, str] = MappingProxyType({}),
     files: Mapping[str, str] = MappingProxyType({}),
+    off_s: Mapping[str, float] = MappingProxyType({}),
 ) -> Iterator[dict[str, Host]]:
     """Yield hosts that have joined a new cluster in the database of `dsn`; one leads.
 
-    labels: by the host's name. files: beside each jobs.yaml, by name.
+    labels: by the host's name. files: beside each jobs.yaml, by name. off_s: how far the
+    clock of a host is off, by its name.
     """
     with ExitStack() as closing:
         hosts = {}
         for name in names:
             proxy, through = closing.enter_context(proxied(dsn))
-            host = Host(name, text, proxy, through, labels.get(name, ""))
+            host = Host(name, text, proxy, through, labels.get(name, ""), off_s.get(name, 0.0))
             for file, content in files.items():
                 (host.sandbox.root / file).write_text(content)
             closing.callback(host.sandbox.__exit__)

@@ -5,6 +5,7 @@ from typing import Any
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.assignment_key import AssignmentKey
+from supervisor.core.cluster_hosts import ClusterHost
 from supervisor.core.control_requests import AssignRun
 from supervisor.core.model import Reason, Run, State, replace
 from tests.core.core_harness import Harness
@@ -34,6 +35,10 @@ class Leader(Harness):
     def takes_back(self, name: str, error: str = "") -> None:
         """Take back an attempt that no host has begun."""
         self._happens(ev.NotBegun, name, error=error)
+
+    def sees(self, *hosts: ClusterHost) -> None:
+        """See these hosts of the cluster."""
+        self.send(ev.HostsSeen(self.clocks(), hosts))
 
     def is_replaced(self, text: str, *jobs: Any, loses: bool = False) -> None:
         """Let another leader take over at an instant; loses: nothing was handed out."""

@@ -4,6 +4,7 @@ import pytest
 
 from supervisor.core import control_requests as req
 from supervisor.core import events as ev
+from supervisor.core import explain, schedule
 from supervisor.core.assignment_key import AssignmentKey
 from supervisor.core.cluster_config import of_host, of_leader
 from supervisor.core.config_model import Cluster, Config, IfLost, Overlap
@@ -11,6 +12,7 @@ from supervisor.core.control_requests import ReplyStatus
 from supervisor.core.model import Reason, State, Trigger, replace
 from tests.core.cluster_events import Leader, assignment
 from tests.core.core_harness import Harness, job
+from workers import protocol
 
 HOURLY = job("a", cron="0 * * * *")
 MINUTELY = job("a", cron="* * * * *")
@@ -223,6 +225,26 @@ def test_an_assignment_is_a_run_that_is_asked_for_as_often_as_one_likes():
     assert harness.ledger.askings == []
 
 
+def test_a_host_keeps_the_kind_of_incident_that_a_worker_gave_for_its_leader():
+    harness = host(job("a", worker="backup.drill"))
+    harness.asks(assignment(harness))
+    harness.says("a", protocol.Failed("no copy", permanent=True, incident="drill"))
+
+    harness.ends("a", status=1)
+
+    assert (harness.run("a").incident, harness.incidents("a")) == ("drill", [])
+
+
+def test_a_host_explains_a_run_that_its_cluster_assigned():
+    harness = host()
+    harness.asks(assignment(harness))
+    harness.ends("a")
+
+    said = explain.run(harness.run("a"), (), "", schedule.zone("UTC"))
+
+    assert "was assigned to this host by its cluster" in said[0]
+
+
 def test_an_assigned_dry_run_happens_once():
     harness = host()
     dry = replace(assignment(harness), dry_run=True)
@@ -337,13 +359,16 @@ def test_an_assigned_run_is_not_taken_up_again_by_its_host():
 def test_a_host_decides_only_about_its_own_jobs_and_the_leader_about_the_others():
     shared = job("a", cron="* * * * *", deps=["b"], retries=3, overlap=Overlap.REPLACE)
     each = job("b", cron="* * * * *", runs_on=("each",))
-    config = Config((shared, each), cluster=Cluster("dsn", max_concurrent=7), metrics="x:1")
+    config = Config(
+        (shared, each), cluster=Cluster("dsn", max_concurrent=7, metrics="x:2"), metrics="x:1"
+    )
 
     on_host, led = of_host(config), of_leader(config)
 
     assert [each.cron for each in on_host.jobs] == [(), ("* * * * *",)]
     assert on_host.jobs[0].retries == 0
-    assert (led.jobs, led.max_concurrent, led.metrics) == ((shared,), 7, None)
+    assert (led.jobs, led.max_concurrent, led.metrics) == ((shared,), 7, "x:2")
+    assert on_host.metrics == "x:1"
 
 
 def test_without_a_cluster_a_config_is_what_it_is():

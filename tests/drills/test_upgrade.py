@@ -118,7 +118,7 @@ def judge_the_rows(
     with closing(sqlite3.connect(copy)) as old:
         assert kept == old.execute(f"SELECT {columns} FROM runs ORDER BY id").fetchall()
     assert rows(sandbox, "SELECT * FROM runs WHERE id IN (1, 5, 6)") == [
-        row for row in before["runs"] if row[0] in (1, 5, 6)
+        (*row, "", "") for row in before["runs"] if row[0] in (1, 5, 6)
     ]
     assert ending(sandbox, 2) == ("success", 2, 1, 0)  # running: again, and no retry is used
     assert ending(sandbox, 3) == ("success", 1, 0, 0)  # pending: after it

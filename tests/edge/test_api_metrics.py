@@ -1,5 +1,6 @@
 """/metrics: what is published, in both formats, as the client's own parsers read it."""
 
+import dataclasses
 import re
 import socket
 from datetime import timedelta
@@ -14,10 +15,13 @@ from supervisor.api import metrics
 from supervisor.api.limits import ClientLimits
 from supervisor.api.metrics import Snapshot
 from supervisor.core import counters as tallies
+from supervisor.core.cluster_hosts import ClusterHost
+from supervisor.core.config_model import Cluster
 from supervisor.core.counters import Counters
 from supervisor.core.model import MissedRange, Reason, Run, State, Trigger, replace
 from supervisor.core.views import Facts, Tick
 from tests.channels import notify_slack
+from tests.core.cluster_events import Leader
 from tests.core.core_harness import Harness, job
 from tests.edge.fixtures_api import ask, connect, read_all
 from tests.waiting import until
@@ -244,7 +248,50 @@ def test_alert_rules_name_only_what_there_is():
     named = {name for rule in rules for name in re.findall(r"nightshift_\w+", rule["expr"])}
 
     assert len(rules) == len({rule["alert"] for rule in rules}) > 10
-    assert named - there == set()
+    of_leader = {name for name, *_ in samples(led(), "")}
+    assert named - there - of_leader == set()
+
+
+def led() -> Snapshot:
+    """A leader that has seen two hosts, of which one is dead and one runs something."""
+    leader = Leader(job("a", cron="0 1 * * *"), cluster=Cluster("dsn", host="a"))
+    leader.sees(
+        ClusterHost("a", ("host:a",), 4, running=1, seen_mono=leader.mono),
+        ClusterHost("b", ("host:b",), 2, is_alive=False, has_text=False),
+    )
+    leader.at("01:00")
+    return dataclasses.replace(seen(leader), mono=leader.mono + 3)
+
+
+def test_a_leader_tells_of_each_host():
+    found = {
+        (name.removeprefix("nightshift_cluster_"), *(value for _, value in labels)): number
+        for (name, *labels), number in samples(led()).items()
+        if name.startswith("nightshift_cluster_")
+    }
+
+    age = found.pop(("host_heartbeat_age_seconds", "a"))
+    assert age >= 3
+    assert found == {
+        ("attempts_waiting",): 1,
+        ("host_up", "a"): 1,
+        ("host_up", "b"): 0,
+        ("host_leads", "a"): 1,
+        ("host_leads", "b"): 0,
+        ("host_outdated", "a"): 0,
+        ("host_outdated", "b"): 1,
+        ("host_running", "a"): 1,
+        ("host_running", "b"): 0,
+        ("host_places", "a"): 4,
+        ("host_places", "b"): 2,
+    }
+    assert samples(led())[("nightshift_pool_places",)] == 4
+
+
+def test_a_single_host_has_no_series_of_a_cluster():
+    text, _ = text_of(seen(busy_service()), "")
+
+    assert b"cluster" not in text
 
 
 @pytest.fixture

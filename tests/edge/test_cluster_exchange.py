@@ -14,7 +14,6 @@ from supervisor.core import events as ev
 from supervisor.core.config_model import Cluster, Job
 from supervisor.core.effects import Launch, Record
 from supervisor.core.model import Run, State, Trigger
-from supervisor.log import ServiceLog
 
 SCHEMA = "nightshift_test"
 JOB = Job("a", 0, argv=("true",))
@@ -38,17 +37,33 @@ def shared(postgres, db):
     return SharedLedger(postgres, SCHEMA, Leadership(job.id, worker, 0))
 
 
-def exchange(shared, lease_s=60.0):
+def exchange(shared, lease_s=60.0, config=1):
     cluster = Cluster("", "test", "a", lease_s=lease_s)
-    return Exchange(shared, SCHEMA, cluster, (JOB, ON_DB), 1, ServiceLog("error", False))
+    return Exchange(shared, SCHEMA, cluster, (JOB, ON_DB), config)
 
 
 def at(later_s=0.0):
     return ev.At(AT, time.monotonic() + later_s)
 
 
-def run(number, job=JOB, state=State.RUNNING):
-    return Run(number, job.name, AT, Trigger.SCHEDULE, state, attempt=1)
+def run(number, job=JOB, state=State.RUNNING, **fields):
+    return Run(number, job.name, AT, Trigger.SCHEDULE, state, attempt=1, **fields)
+
+
+def joined(db, name, labels, config=1):
+    """Let a host join; return its worker."""
+    worker = engine.register(db)
+    db.execute(
+        "INSERT INTO hosts (name, uid, worker, version, labels, places, may_lead, config,"
+        " fence_seconds) VALUES (%s, 'u', %s, '', %s, 3, false, %s, 40)",
+        (name, worker, labels, config),
+    )
+    return worker
+
+
+def happened(events):
+    """Return the events without those that only say which hosts there are."""
+    return [each for each in events if not isinstance(each, ev.HostsSeen)]
 
 
 def begun(shared, *runs):
@@ -98,7 +113,7 @@ def test_an_end_that_nobody_has_recorded_is_held_until_its_report_is_read(db, sh
     send(db, Ended(1, 1, "b", State.SUCCESS))
 
     after = exchange(shared)
-    (judged,) = after.poll(at(2))
+    (judged,) = happened(after.poll(at(2)))
 
     assert (judged.run, judged.state, judged.host) == (1, "success", "b")
 
@@ -111,9 +126,9 @@ def test_reports_are_read_again_by_the_next_leader_until_a_turn_was_recorded(db,
     send(db, Began(1, 1, "b", 99))
     shared.is_behind = True
 
-    assert [type(each) for each in leader.poll(at(2))] == [ev.Started]
-    assert leader.poll(at(4)) == []
-    assert [type(each) for each in exchange(shared).poll(at(6))] == [ev.Started]
+    assert [type(each) for each in happened(leader.poll(at(2)))] == [ev.Started]
+    assert happened(leader.poll(at(4))) == []
+    assert [type(each) for each in happened(exchange(shared).poll(at(6)))] == [ev.Started]
 
 
 def test_a_lost_host_is_an_event_and_the_attempt_is_no_longer_held(db, shared):
@@ -123,7 +138,7 @@ def test_a_lost_host_is_an_event_and_the_attempt_is_no_longer_held(db, shared):
     leader.poll(at())
     send(db, Lost(1, 1, "b"))
 
-    (lost,) = leader.poll(at(2))
+    (lost,) = happened(leader.poll(at(2)))
 
     assert (type(lost), lost.host, leader.held) == (ev.HostLost, "b", frozenset())
 
@@ -137,13 +152,9 @@ def test_only_what_no_host_may_run_is_taken_back(db, shared, labels, is_taken_ba
     leader.hand_out(Launch(run(1, ON_DB), ON_DB))
     leader.poll(at())
     if labels is not None:
-        db.execute(
-            "INSERT INTO hosts (name, uid, worker, version, labels, places, may_lead, config,"
-            " fence_seconds) VALUES ('c', 'u', %s, '', %s, 3, false, 1, 40)",
-            (engine.register(db), labels),
-        )
+        joined(db, "c", labels)
 
-    found = leader.poll(at(11))
+    found = happened(leader.poll(at(11)))
 
     assert [type(each) for each in found] == ([ev.NotBegun] if is_taken_back else [])
     assert (leader.held == frozenset()) is is_taken_back
@@ -165,12 +176,91 @@ def test_a_leader_that_was_replaced_writes_nothing(db, shared):
     assert db.execute("SELECT count(*) FROM runs").fetchone() == (0,)
 
 
+def test_what_waits_under_an_older_text_is_handed_out_again_under_the_new_one(db, shared):
+    before = exchange(shared)
+    begun(shared, run(1), run(2))
+    before.hand_out(Launch(run(1), JOB))
+    before.poll(at())
+    fetched(db)
+    before.hand_out(Launch(run(2), JOB))
+    before.poll(at(2))
+    db.execute("INSERT INTO configs (sha256, host) VALUES ('6f', 'b')")
+
+    after = exchange(shared, config=2)
+    (taken_back,) = happened(after.poll(at(4)))
+
+    assert (type(taken_back), taken_back.run, taken_back.error) == (ev.NotBegun, 2, "")
+    assert after.held == {(1, 1)}
+
+
 def test_a_newer_text_of_jobs_yaml_ends_a_leader(db, shared):
     leader = exchange(shared)
     db.execute("INSERT INTO configs (sha256, host) VALUES ('6f', 'b')")
 
     with pytest.raises(DeposedError, match=r"another text of jobs\.yaml"):
         leader.poll(at())
+
+
+def test_a_run_for_one_host_waits_in_the_queue_of_that_host_also_under_the_next_leader(db, shared):
+    leader = exchange(shared, lease_s=10)
+    for_b = run(1, ON_DB, on_host="b")
+    begun(shared, for_b)
+    leader.hand_out(Launch(for_b, ON_DB))
+    leader.poll(at())
+    assert db.execute("SELECT labels FROM queues").fetchall() == [("db,host:b",)]
+    joined(db, "c", "db,host:c")
+
+    (taken_back,) = happened(exchange(shared, lease_s=10).poll(at(11)))
+
+    assert taken_back.error == "waited 10s for host b with db to take it"
+
+
+def test_a_look_says_which_hosts_there_are(db, shared):
+    leader = exchange(shared)
+    worker = joined(db, "b", "host:b,db")
+    joined(db, "c", "host:c", config=None)
+    db.execute("UPDATE hosts SET worker = NULL WHERE name = 'c'")
+    begun(shared, run(1))
+    leader.hand_out(Launch(run(1), JOB))
+    seen = [leader.poll(at())]
+    db.execute("UPDATE assignments SET host = 'b', worker = %s", (worker,))
+
+    seen += [leader.poll(at(6)), leader.poll(at(12))]
+
+    hosts = [event.hosts for events in seen for event in events if type(event) is ev.HostsSeen]
+    assert [(b.name, b.labels, b.places, b.is_alive, b.has_text) for b, _ in hosts] == [
+        ("b", ("db", "host:b"), 3, True, True)
+    ] * 3
+    assert [b.running for b, _ in hosts] == [0, 1, 1]
+    assert len({b.seen_mono for b, _ in hosts}) == 1  # it was silent since
+    assert {(c.is_alive, c.has_text) for _, c in hosts} == {(False, False)}
+
+
+def test_a_server_that_does_not_answer_is_an_event_and_is_tried_again(db, shared):
+    leader = exchange(shared)
+    leader.poll(at())
+    db.execute("ALTER TABLE reports RENAME TO away")
+    (failed,) = leader.poll(at(2))
+    db.execute("ALTER TABLE away RENAME TO reports")
+
+    assert "reports" in failed.cause
+    assert happened(leader.poll(at(4))) == []
+
+
+def test_the_schema_of_an_older_version_gets_the_new_columns_and_keeps_its_rows(db, shared):
+    begun(shared, run(1))
+    for column in ("runs.on_host", "runs.incident", "control_requests.headers"):
+        table, name = column.split(".")
+        db.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+    db.execute("UPDATE shared SET value = '6' WHERE key = 'ledger'")
+    assert "its ledger is of version 6: nightshift cluster init DSN --upgrade" in install.check(db)
+
+    added = install.upgrade(db, SCHEMA)
+
+    assert sorted(added) == ["control_requests.headers", "runs.incident", "runs.on_host"]
+    assert install.check(db) == ""
+    assert db.execute("SELECT id, on_host, incident FROM runs").fetchall() == [(1, "", "")]
+    begun(shared, run(2, on_host="b"))
 
 
 @pytest.mark.parametrize("off_s", [0.0, 3600.0, -3600.0])

@@ -44,13 +44,22 @@ OUTBOX_OF_VERSION_1 = """
     ALTER TABLE incidents DROP COLUMN successes;
     ALTER TABLE reloads DROP COLUMN changes;
     ALTER TABLE reloads DROP COLUMN changes_left_out;
+    ALTER TABLE runs DROP COLUMN on_host;
+    ALTER TABLE runs DROP COLUMN incident;
     PRAGMA user_version = 1;
 """
 
 
+RUNS_OF_VERSION_6 = """
+    ALTER TABLE runs DROP COLUMN on_host;
+    ALTER TABLE runs DROP COLUMN incident;
+    PRAGMA user_version = 6;
+"""
 RELOADS_OF_VERSION_5 = """
     ALTER TABLE reloads DROP COLUMN changes;
     ALTER TABLE reloads DROP COLUMN changes_left_out;
+    ALTER TABLE runs DROP COLUMN on_host;
+    ALTER TABLE runs DROP COLUMN incident;
     PRAGMA user_version = 5;
 """
 OUTBOX_OF_VERSION_3 = """
@@ -71,6 +80,8 @@ OUTBOX_OF_VERSION_3 = """
          '2026-02-09T04:00:00+00:00', 0.0, NULL, 0, NULL, '', 0, 'info is below error');
     ALTER TABLE reloads DROP COLUMN changes;
     ALTER TABLE reloads DROP COLUMN changes_left_out;
+    ALTER TABLE runs DROP COLUMN on_host;
+    ALTER TABLE runs DROP COLUMN incident;
     PRAGMA user_version = 3;
 """
 
@@ -105,6 +116,22 @@ def test_a_ledger_of_version_1_is_copied_and_keeps_its_alerts_to_itself(tmp_path
     store.close()
     with sqlite3.connect(tmp_path / "ledger-v1.sqlite3") as old:
         assert old.execute("SELECT id, delivered_at FROM outbox").fetchall() == [(7, None)]
+
+
+def test_the_runs_of_a_ledger_of_version_6_may_run_on_any_host(tmp_path):
+    store = Store(tmp_path)
+    store.write([effects.Record(run(1, on_host="b", incident="drill"))])
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
+        db.executescript(RUNS_OF_VERSION_6)
+
+    migrated = Store(tmp_path)
+
+    assert [(each.on_host, each.incident) for each in migrated.memory().runs] == [("", "")]
+    migrated.write([effects.Record(run(2, on_host="b", incident="drill"))])
+    assert migrated.memory().runs[-1] == run(2, on_host="b", incident="drill")
+    migrated.close()
+    assert (tmp_path / "ledger-v6.sqlite3").exists()
 
 
 def test_the_texts_of_a_ledger_of_version_5_are_kept(tmp_path):

@@ -36,6 +36,9 @@ from workers.units import format_count
     "--set", "given", multiple=True, metavar="KEY=VALUE", help="Replace a parameter; repeatable."
 )
 @click.option(
+    "--on", "on_host", metavar="HOST", default="", help="Only on this host of the cluster."
+)
+@click.option(
     "--local", "is_local", is_flag=True, help="Run in this process, without a supervisor."
 )
 @click.option("--yes", is_flag=True, help="Do not ask before --all.")

@@ -16,13 +16,17 @@ from supervisor.cli.command import coming_days, command, json_option, paths, utc
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import print_value
 from supervisor.cli.run_local import definitions
+from supervisor.cli.simulated_hosts import as_cluster, hosts_of
 from supervisor.cli.simulated_rotation import BackupFolders, Rotation
 from supervisor.cli.simulation_input import SimulationInput, read_input
 from supervisor.cli.time_format import time_format
 from supervisor.config.result import gc_paused
+from supervisor.core.cluster_hosts import ClusterHost
 from supervisor.core.config_model import Config, Notify
 from supervisor.core.events import At, Restored
 from supervisor.core.model import replace
+from supervisor.core.simulation.cluster import simulate_cluster
+from supervisor.core.simulation.cluster_forecast import forecast_cluster
 from supervisor.core.simulation.engine import simulate
 from supervisor.core.simulation.forecast import Forecast, forecast
 from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler
@@ -54,10 +58,23 @@ class Days:
     metavar="JOB=P",
     help="Let JOB fail with this probability, 0 to 1; repeatable.",
 )
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME[:LABEL,...]",
+    help="Simulate a cluster with this host; repeatable (default: the hosts that are alive).",
+)
 @json_option
 @utc_option
 def simulate_(
-    days: int, since: str | None, seed: int, fail: tuple[str, ...], as_json: bool, utc: bool
+    days: int,
+    since: str | None,
+    seed: int,
+    fail: tuple[str, ...],
+    hosts: tuple[str, ...],
+    as_json: bool,
+    utc: bool,
 ) -> int:
     """Simulate the coming days: what will run, wait, be skipped and be kept.
 
@@ -69,6 +86,7 @@ def simulate_(
       nightshift simulate --days 30
       nightshift simulate --from 2026-10-24 --fail backup-database=0.2
       nightshift simulate --config new.yaml --json
+      nightshift simulate --host a:db --host b:web,gpu --host c
     """
     here = paths()
     config = definitions(here.config)
@@ -76,17 +94,26 @@ def simulate_(
     start = when.now if since is None else when.instant(since)
     failures = _failures(fail, [job.name for job in config.jobs])
     known = read_input(here, [job.name for job in config.jobs], start, failures)
-    found = in_days(config, known, start, days, seed)
+    simulated = hosts_of(config, hosts)
+    found = in_days(config, known, start, days, seed, simulated.hosts)
     if as_json:
         print_value(found)
     else:
-        forecast_tables.show(found.forecast, found.habits, known.source, when)
+        sources = list(filter(None, (simulated.source, f"durations: {known.source}")))
+        forecast_tables.show(found.forecast, found.habits, sources, when)
         forecast_tables.show_rotation(found.rotation, when)
     return ExitCode.YES
 
 
-def in_days(config: Config, known: SimulationInput, start: datetime, days: int, seed: int) -> Days:
-    """Simulate `days` days after `start` with these definitions.
+def in_days(
+    config: Config,
+    known: SimulationInput,
+    start: datetime,
+    days: int,
+    seed: int,
+    hosts: tuple[ClusterHost, ...] = (),
+) -> Days:
+    """Simulate `days` days after `start` with these definitions, on these hosts of a cluster.
 
     Raises:
         CliError: the period leaves the years 1 to 9999.
@@ -98,13 +125,30 @@ def in_days(config: Config, known: SimulationInput, start: datetime, days: int, 
     try:
         until = start + timedelta(days=days)
         with gc_paused():
-            restored = Restored(At(start, 0.0), running, known.memory)
-            steps = simulate(restored, until, outcome_sampler(known.habits, seed))
-            predicted = forecast(shelves.watch(steps), running, start, until)
+            predicted = _predicted(running, known, (start, until), seed, hosts, shelves)
     except OverflowError as error:
         text = f"{format_count(days, 'day')} from {start:%Y-%m-%d} would leave the years 1 to 9999"
         raise CliError(ExitCode.USAGE, text) from error
     return Days(seed, known.source, known.habits, predicted, shelves.summaries(until))
+
+
+def _predicted(
+    config: Config,
+    known: SimulationInput,
+    period: tuple[datetime, datetime],
+    seed: int,
+    hosts: tuple[ClusterHost, ...],
+    shelves: BackupFolders,
+) -> Forecast:
+    sampler, (start, until) = outcome_sampler(known.habits, seed), period
+    if not hosts:
+        restored = Restored(At(start, 0.0), config, known.memory)
+        steps = simulate(restored, until, sampler)
+        return forecast(shelves.watch(steps), config, start, until)
+    config = as_cluster(config)
+    restored = Restored(At(start, 0.0), config, known.memory)
+    steps = simulate_cluster(restored, hosts, until, sampler)
+    return forecast_cluster(shelves.watch(steps), config, hosts, start, until)
 
 
 def _failures(given: tuple[str, ...], jobs: list[str]) -> dict[str, float]:

@@ -49,11 +49,15 @@ class Ending(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """One turn: the event, the state after it, and the actions."""
+    """One turn: the event, the state after it, and the actions.
+
+    host: whose turn it was in a cluster (cluster.py); "": the leader's, or there is none.
+    """
 
     event: Event
     scheduler: SchedulerState
     actions: tuple[Action, ...]
+    host: str = ""
 
 
 OutcomeSampler = Callable[[Launch], Ending]
@@ -92,10 +96,12 @@ def simulate(
     restored: Restored, until: datetime, foresee: OutcomeSampler, pace: TickStrategy = next_moment
 ) -> Iterator[Step]:
     """Yield every turn from the start of the service up to `until`, in order."""
-    days = _Days(restored, foresee)
+    days = Days(restored, foresee, pace)
     yield days.turn(restored)
-    for event in days.events(until, pace):
-        yield days.turn(event)
+    last = days.mono(until)
+    while (instant := days.next_instant()) <= last:
+        for event in days.events_at(instant):
+            yield days.turn(event)
 
 
 def _first_in_agenda(scheduler: SchedulerState, since: int) -> int:
@@ -137,95 +143,109 @@ def _full_minute(instant: datetime) -> datetime:
     return floor if floor == instant else floor + _MINUTE
 
 
-class _Days:
-    """The service, its simulated clock, and the ends that are still to come."""
+class Days:
+    """The service, its simulated clock, and the ends that are still to come.
 
-    def __init__(self, restored: Restored, foresee: OutcomeSampler) -> None:
+    Instants are seconds of the monotonic clock.
+    """
+
+    def __init__(
+        self, restored: Restored, foresee: OutcomeSampler, pace: TickStrategy = next_moment
+    ) -> None:
         self._start = restored.at
-        self._foresee = foresee
-        self._scheduler = SchedulerState(restored.config)
+        self._foresee, self._pace = foresee, pace
+        self.scheduler = SchedulerState(restored.config)
         self._now = restored.at.mono
         self._looked_at = restored.at.wall
         # (monotonic instant, order of launch, run, attempt, ending)
         self._ends: list[tuple[float, int, int, int, Ending]] = []
         self._living: dict[tuple[int, int], int] = {}
         # events that follow at once
-        self._follow: list[Event] = []
+        self.follow: list[Event] = []
         self._launched = 0
         self._is_over = False
 
     def turn(self, event: Event) -> Step:
         """Decide about an event, and plan the ends of what it launched or signalled."""
-        self._scheduler, actions = decide(self._scheduler, event)
+        self.scheduler, actions = decide(self.scheduler, event)
         for action in actions:
             match action:
                 case Launch():
-                    self._launch(action, event.at)
+                    self.launch(action, event.at)
                 case Signal(run, attempt, force):
-                    self._force(run, attempt, force, event.at)
+                    self.force(run, attempt, force, event.at)
                 case Deliver(channel, alerts):
                     arrived = tuple(alert.id for alert in alerts)
-                    self._follow.append(Delivered(event.at, arrived, channel.name))
+                    self.follow.append(Delivered(event.at, arrived, channel.name))
                 case Stop():
                     self._is_over = True
-        return Step(event, self._scheduler, actions)
+        return Step(event, self.scheduler, actions)
 
-    def events(self, until: datetime, pace: TickStrategy) -> Iterator[Event]:
-        """Yield the next events, one by one; each must be passed to `turn`."""
-        last = self._mono(until)
-        while not self._is_over:
-            while self._follow:
-                yield self._follow.pop(0)
-            minute = pace(self._scheduler, self._looked_at, self._wall)
-            tick = math.inf if minute is None else self._mono(minute)
-            wake = next_wakeup(self._scheduler)
-            timer = math.inf if wake is None else wake
-            end = self._ends[0][0] if self._ends else math.inf
-            self._now = min(tick, timer, end)
-            if self._now > last:
-                return
-            if end <= self._now:
-                yield from self._end()
-            else:
-                at = self._at(self._now)
-                self._looked_at = at.wall
-                yield TimePassed(at)
+    def next_instant(self) -> float:
+        """Return when something happens next; inf: never."""
+        if self.follow:
+            return self.follow[0].at.mono
+        if self._is_over:
+            return math.inf
+        minute = self._pace(self.scheduler, self._looked_at, self.wall)
+        tick = math.inf if minute is None else self.mono(minute)
+        wake = next_wakeup(self.scheduler)
+        end = self._ends[0][0] if self._ends else math.inf
+        return min(tick, math.inf if wake is None else wake, end)
+
+    def events_at(self, instant: float) -> Iterator[Event]:
+        """Yield what happens at the next instant; each must be passed to `turn` at once."""
+        if self.follow:
+            yield self.follow.pop(0)
+            return
+        self._now = instant
+        if self._ends and self._ends[0][0] <= instant:
+            yield from self._end()
+        else:
+            at = self.at(instant)
+            self._looked_at = at.wall
+            yield TimePassed(at)
 
     def _end(self) -> Iterator[Event]:
         _, _, run, attempt, ending = heappop(self._ends)
         if self._living.pop((run, attempt), None) is None:
             return  # something ended it earlier
-        at = self._at(self._now)
+        at = self.at(self._now)
         if ending.message is not None:
             yield MessageReceived(at, run, attempt, ending.message)
         yield Exited(at, run, attempt, ending.wait_status)
         yield TreeEmpty(at, run, attempt)
 
-    def _launch(self, launch: Launch, at: At) -> None:
+    def launch(self, launch: Launch, at: At) -> None:
+        """Start an attempt, and plan its end."""
         self._launched += 1
         key = (launch.run.id, launch.run.attempt)
         self._living[key] = self._launched
-        self._follow.append(Started(at, *key, pid=1))
+        self.follow.append(Started(at, *key, pid=1))
         ending = self._foresee(launch)
         if ending.after_s != math.inf:
             heappush(self._ends, (at.mono + ending.after_s, self._launched, *key, ending))
 
-    def _force(self, run: int, attempt: int, force: KillStep, at: At) -> None:
+    def force(self, run: int, attempt: int, force: KillStep, at: At) -> None:
+        """End an attempt by a signal."""
         place = self._living.get((run, attempt))
         if place is None:
             return
         if force is KillStep.ABANDON:
             del self._living[run, attempt]
-            self._follow.append(TreeEmpty(at, run, attempt))
+            self.follow.append(TreeEmpty(at, run, attempt))
             return
         status = signal.SIGTERM if force is KillStep.TERM else signal.SIGKILL
         heappush(self._ends, (at.mono, place, run, attempt, Ending(0.0, int(status))))
 
-    def _at(self, mono: float) -> At:
-        return At(self._wall(mono), mono, self._start.dice)
+    def at(self, mono: float) -> At:
+        """Return the clocks at an instant."""
+        return At(self.wall(mono), mono, self._start.dice)
 
-    def _wall(self, mono: float) -> datetime:
+    def wall(self, mono: float) -> datetime:
+        """Return the wall clock at an instant."""
         return self._start.wall + timedelta(seconds=mono - self._start.mono)
 
-    def _mono(self, wall: datetime) -> float:
+    def mono(self, wall: datetime) -> float:
+        """Return the instant of a wall clock."""
         return self._start.mono + (wall - self._start.wall).total_seconds()

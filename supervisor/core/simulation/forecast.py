@@ -13,6 +13,7 @@ from msgspec import Struct
 from supervisor.core import dst
 from supervisor.core.config_model import Config, Job
 from supervisor.core.effects import Launch, Record
+from supervisor.core.events import Started
 from supervisor.core.model import Attempt, Reason, Run, State, replace
 from supervisor.core.simulation.engine import Step
 from supervisor.core.simulation.wait_times import Wait, WaitRecorder, in_full
@@ -26,6 +27,7 @@ class Count(Struct, frozen=True, rename=in_full):
     """Number of a job's runs by outcome; other: missed, cancelled, interrupted.
 
     busy_s: of all its attempts together. waited: how many of its runs waited.
+    host: in a cluster, the host that runs the job for itself; "": it is shared.
     """
 
     job: str
@@ -39,6 +41,17 @@ class Count(Struct, frozen=True, rename=in_full):
     waited: int
     waited_s: float
     longest_wait_s: float
+    host: str = ""
+
+
+class HostForecast(Struct, frozen=True, rename=in_full):
+    """A host of a cluster: its places, how many were taken at most, and all for how long."""
+
+    name: str
+    labels: tuple[str, ...]
+    max_concurrent: int
+    most_living: int
+    full_s: float
 
 
 class FailureCount(Struct, frozen=True):
@@ -69,7 +82,10 @@ class Minute(Struct, frozen=True):
 
 
 class Forecast(Struct, frozen=True, rename=in_full):
-    """Forecast of the days in (since, until]; open_runs: runs not ended at `until`."""
+    """Forecast of the days in (since, until]; open_runs: runs not ended at `until`.
+
+    hosts: those of a cluster. unplaced: jobs that none of them may run, each a sentence.
+    """
 
     since: datetime
     until: datetime
@@ -82,6 +98,8 @@ class Forecast(Struct, frozen=True, rename=in_full):
     losses: tuple[FailureCount, ...]
     daylight_saving: tuple[MovedSlot, ...]
     busiest: tuple[Minute, ...]
+    hosts: tuple[HostForecast, ...] = ()
+    unplaced: tuple[str, ...] = ()
 
 
 class Difference(Struct, frozen=True):
@@ -108,8 +126,8 @@ def forecast(steps: Iterable[Step], config: Config, since: datetime, until: date
         jobs=tuple(account.count(job) for job in config.jobs),
         waits=tuple(sorted(account.waiting.waits.values(), key=lambda wait: -wait.total_s)),
         losses=tuple(account.losses.values()),
-        daylight_saving=tuple(_moved(config.jobs, since, until)),
-        busiest=_busiest(account.begun),
+        daylight_saving=tuple(moved_slots(config.jobs, since, until)),
+        busiest=busiest(account.begun),
     )
 
 
@@ -140,18 +158,23 @@ class ForecastBuilder:
         self._busy_s: dict[str, float] = {}
         # run -> whether it has ended; (run, attempt) -> job and start, while it is alive
         self._seen: dict[int, bool] = {}
+        self._launched: dict[tuple[int, int], str] = {}
         self._began: dict[tuple[int, int], tuple[str, datetime]] = {}
 
     def add_step(self, step: Step) -> None:
         """Add one more turn."""
         now = step.event.at.wall
+        if isinstance(step.event, Started):
+            key = (step.event.run, step.event.attempt)
+            job = self._launched.pop(key)
+            minute = now.replace(second=0, microsecond=0)
+            self.begun.setdefault(minute, []).append(job)
+            self._began[key] = (job, now)
         for action in step.actions:
             match action:
                 case Launch(run):
-                    minute = now.replace(second=0, microsecond=0)
-                    self.begun.setdefault(minute, []).append(run.job)
                     self._attempts[run.job] += 1
-                    self._began[run.id, run.attempt] = (run.job, now)
+                    self._launched[run.id, run.attempt] = run.job
                 case Record(Attempt() as attempt) if attempt.ended_at is not None:
                     self._end_attempt(attempt, attempt.ended_at)
                 case Record(Run() as run):
@@ -224,14 +247,16 @@ class ForecastBuilder:
             self._full_since = None
 
 
-def _moved(jobs: Iterable[Job], since: datetime, until: datetime) -> Iterator[MovedSlot]:
+def moved_slots(jobs: Iterable[Job], since: datetime, until: datetime) -> Iterator[MovedSlot]:
+    """Yield what daylight saving does to the slots of these jobs."""
     days = (until - since).days
     for job in jobs:
         if job.enabled:
             yield from (MovedSlot(job.name, words) for words in dst.describe(job, since, days))
 
 
-def _busiest(begun: Mapping[datetime, list[str]]) -> tuple[Minute, ...]:
+def busiest(begun: Mapping[datetime, list[str]]) -> tuple[Minute, ...]:
+    """Return the minutes in which most attempts begin. begun: jobs by minute."""
     alike: dict[tuple[str, ...], list[datetime]] = {}
     for at, jobs in begun.items():
         if len(jobs) >= _BUSY:

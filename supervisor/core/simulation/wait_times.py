@@ -11,9 +11,10 @@ from datetime import datetime
 from msgspec import Struct
 
 from supervisor.core.admission import jobs_depended_on, place_in_pool
+from supervisor.core.cluster_hosts import in_words, labels_for
 from supervisor.core.dependencies import Waiting, evaluate
-from supervisor.core.effects import Record
-from supervisor.core.events import TimePassed
+from supervisor.core.effects import Launch, Record
+from supervisor.core.events import Started, TimePassed
 from supervisor.core.model import Run, State, replace
 from supervisor.core.simulation.engine import Step
 from supervisor.core.state import SchedulerState
@@ -66,6 +67,8 @@ class WaitRecorder:
         for run in changed:
             if run.state is not State.PENDING:
                 self._end(run.id, now)
+        if scheduler.is_leader:
+            self._observe_hosts(step, now)
         if not scheduler.queue:
             return
         is_minute = isinstance(step.event, TimePassed)
@@ -77,6 +80,15 @@ class WaitRecorder:
             run_now = scheduler.runs.get(number)
             if run_now is not None and run_now.state is State.PENDING:
                 self._wait(run_now, waits_for(scheduler, run_now), now)
+
+    def _observe_hosts(self, step: Step, now: datetime) -> None:
+        """Record how long an attempt that a leader has given out waits for its host."""
+        if isinstance(step.event, Started):
+            self._end(step.event.run, now)
+        for action in step.actions:
+            if isinstance(action, Launch):
+                host = in_words(labels_for(action.job, action.run.on_host))
+                self._wait(action.run, f"a place on {host}", now)
 
     def close(self, now: datetime) -> None:
         """End the waits that are still in progress."""
