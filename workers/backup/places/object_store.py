@@ -1,9 +1,9 @@
 """Object stores by obstore: S3 and what speaks it, Google Cloud Storage, Azure.
 
 A small object is created by one conditional request. A large one is sent in parts, which no
-store makes conditional through this library; its name is reserved by its manifest, a small
-object that is created before it (see `send.py`), and looked at once more before it is sent.
-Memory: a few parts.
+store makes conditional through this library (docs/design/create-only.md); its name is
+reserved by its manifest, a small object that is created before it (see `send.py`), and
+looked up once more before it is sent. Memory: a few parts.
 """
 
 import os
@@ -67,7 +67,9 @@ class ObjectStore:
         """Return the objects directly below the path."""
         with self._in_words("list"):
             found = self._obstore.list_with_delimiter(self._store)["objects"]
-        return [Entry(str(one["path"]), int(one["size"])) for one in found]
+        # Without a name: the empty object that stands for the folder itself, as consoles and
+        # some servers make it.
+        return [Entry(str(one["path"]), int(one["size"])) for one in found if one["path"]]
 
     def create(self, name: str, file: Path, sha256: str, step: Step) -> None:
         """See `Store.create`."""
