@@ -129,7 +129,7 @@ def test_a_store_that_falls_silent_in_the_middle_is_given_up(s3, large):
 
         said = refused(large, s3.place(bucket, endpoint=endpoint, answer=1.0))
 
-    assert f"write {large.name}: " in said
+    assert f"write {large.name}: an upload in parts failed, and its parts could not be" in said
     left = catalogue.placed_copies(open_store(s3.place(bucket)))
     assert [one.backup.state for one in left if one.backup.state is State.VERIFIED] == []
 

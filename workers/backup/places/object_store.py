@@ -40,6 +40,9 @@ _CODE = re.compile(r"<Code>([^<]+)</Code>(?:\s*<Message>([^<]*)</Message>)?")
 _SKEWED = re.compile(r"RequestTimeTooSkewed|Request date header too old", re.IGNORECASE)
 _SERVER_TIME = re.compile(r"<ServerTime>([^<]{1,40})</ServerTime>")
 _REMEDY = "set it (timedatectl)"
+# What fails last hides what failed first: the library ends an upload that failed.
+_ABORTED = re.compile(r"Error performing DELETE \S+[?&]uploadId=")
+_LEFT = "an upload in parts failed, and its parts could not be removed there"
 _KEPT = re.compile(r"object.?lock|retention|immutab|\bWORM\b|legal.?hold", re.IGNORECASE)
 
 
@@ -196,6 +199,8 @@ def words(error: Exception) -> str:
         return ": ".join(filter(None, found.groups()))[:_LONGEST]
     line = text.partition("\n")[0].partition(" - Server returned")
     status = line[2].strip(" :") or text.partition("HTTP error: ")[2].partition("\n")[0]
+    if _ABORTED.search(line[0]):
+        return ": ".join(filter(None, (_LEFT, status)))[:_LONGEST]
     said = f"{line[0]} - {status}" if status and status not in line[0] else line[0]
     return said.strip()[:_LONGEST] or type(error).__name__
 
