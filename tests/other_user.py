@@ -11,3 +11,8 @@ def let_others_enter(folder: Path, mode: int = 0o755) -> None:
         if each == above:
             return
         each.chmod(each.stat().st_mode & 0o7777 | mode)
+
+
+def can_enter(folder: Path) -> bool:
+    """Return whether any user may enter a folder and those above it."""
+    return all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.daemon import Said, Sandbox
-from tests.workers.place_servers import s3_server
+from tests.workers.s3_server import s3_server
 
 JOBS = """
 x-places: &places
@@ -46,7 +46,7 @@ class Shell(Sandbox):
 def sandbox(tmp_path_factory):
     pyrage = pytest.importorskip("pyrage", reason="pyrage is not installed")
     key = pyrage.x25519.Identity.generate()
-    with s3_server() as s3, Shell(JOBS) as made:
+    with s3_server(tmp_path_factory.mktemp("s3")) as s3, Shell(JOBS) as made:
         s3.client.create_bucket(Bucket="cards")
         made.environ |= {"S3": s3.endpoint, "AGE": str(key.to_public())}
         (made.root / "key.txt").write_text(f"# a key\n{key}\n")

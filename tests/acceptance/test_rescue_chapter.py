@@ -6,7 +6,7 @@ import pytest
 
 from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.doc_pages import blocks, typed
-from tests.workers.place_servers import s3_server
+from tests.workers.s3_server import s3_server
 
 JOBS = """
 jobs:
@@ -26,11 +26,11 @@ SETTING = {
 
 
 @pytest.fixture(scope="module")
-def vault():
+def vault(tmp_path_factory):
     """A bucket with a copy of a machine that is gone, the key, and what a reader exports."""
     pyrage = pytest.importorskip("pyrage", reason="pyrage is not installed")
     key = pyrage.x25519.Identity.generate()
-    with s3_server() as s3:
+    with s3_server(tmp_path_factory.mktemp("s3")) as s3:
         s3.client.create_bucket(Bucket="vault")
         setting = SETTING | {"AWS_ENDPOINT_URL": s3.endpoint}
         with Sandbox(JOBS) as gone:

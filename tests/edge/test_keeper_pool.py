@@ -308,6 +308,12 @@ def test_a_place_is_used_again_for_the_next_run(stage: Stage):
     assert stage.log(1) == stage.log(2)
 
 
+def descriptors(pid: int) -> list[str]:
+    """Return what a process has open, without the file that newer libffi keeps of itself."""
+    opened = [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
+    return [name for name in opened if "/libffi.so" not in name]
+
+
 def test_two_hundred_launches_leave_descriptors_and_keepers_flat(stage: Stage):
     def play_eight(first: int) -> None:
         for number in range(first, first + 8):
@@ -323,7 +329,7 @@ def test_two_hundred_launches_leave_descriptors_and_keepers_flat(stage: Stage):
 
     assert (len(os.listdir("/proc/self/fd")), stage.keepers()) == before
     assert len(stage.keepers()) == 8
-    assert {len(os.listdir(f"/proc/{pid}/fd")) for pid in stage.keepers()} == {5}
+    assert {len(descriptors(pid)) for pid in stage.keepers()} == {5}
     assert all(event.wait_status == 0 for event in stage.happened if hasattr(event, "wait_status"))
 
 

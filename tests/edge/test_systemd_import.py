@@ -107,6 +107,8 @@ def test_a_calendar_expression_becomes_the_same_cron(text: str, cron: str, zone:
 def test_the_slots_are_those_of_systemd(text: str, cron: str, zone: str) -> None:
     if cron == LOST:
         pytest.skip("it is not kept")
+    if zone and not Path("/usr/share/zoneinfo", zone).exists():
+        pytest.skip(f"systemd knows no zone {zone} here (Debian: tzdata-legacy)")
     command = ["systemd-analyze", "calendar", "--iterations=6"]
     done = subprocess.run(
         [*command, f"--base-time={SINCE:%Y-%m-%d %H:%M:%S} UTC", text],

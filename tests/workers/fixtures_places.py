@@ -2,13 +2,14 @@
 
 import pytest
 
-from tests.workers.place_servers import s3_server, sftp_server
+from tests.workers.place_servers import sftp_server
+from tests.workers.s3_server import s3_server
 
 
 @pytest.fixture(scope="module")
-def s3():
+def s3(tmp_path_factory):
     """A server that speaks S3. Not for the session: tests of processes end all children."""
-    with s3_server() as server:
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
         yield server
 
 

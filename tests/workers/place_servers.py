@@ -1,4 +1,4 @@
-"""Real servers for copies that leave the machine: S3's and Azure's words, and OpenSSH's.
+"""Real servers for copies that leave the machine: Azure's words, and OpenSSH's.
 
 Each is a process of its own on a loopback port. Where one cannot be had, the tests that
 need it are skipped with the reason.
@@ -10,7 +10,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,68 +22,12 @@ import pytest
 import requests
 
 from tests.waiting import until
+from tests.workers.s3_server import PREFIX
 from workers.backup.places.place import Place
 
 needs_age = pytest.mark.skipif(find_spec("pyrage") is None, reason="pyrage is not installed")
-PREFIX = "night/copies"
 AZURITE = shutil.which("azurite-blob")
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-
-
-@dataclass(frozen=True)
-class S3Server:
-    """A server that speaks S3; each bucket is a test's own."""
-
-    endpoint: str
-
-    def bucket(self, name: str, **more: Any) -> str:
-        """Make a bucket and return the URL of a path in it."""
-        self.client.create_bucket(Bucket=name, **more)
-        return f"s3://{name}/{PREFIX}"
-
-    def put(self, bucket: str, name: str, content: bytes) -> None:
-        """Write an object as another program does."""
-        self.client.put_object(Bucket=bucket, Key=f"{PREFIX}/{name}", Body=content)
-
-    def get(self, bucket: str, name: str) -> Any:
-        """Return what another program gets of an object."""
-        return self.client.get_object(Bucket=bucket, Key=f"{PREFIX}/{name}")
-
-    @property
-    def client(self) -> Any:
-        """Return Amazon's own client, which is not what our code uses."""
-        import boto3
-
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="an-id",
-            aws_secret_access_key="a-secret-key",
-        )
-
-    def place(self, to: str, **more: Any) -> Place:
-        """Return the place of that URL on this server."""
-        known = {"endpoint": self.endpoint, "region": "us-east-1", "answer": 5.0}
-        keys = {"access_key_id": "an-id", "secret_access_key": "a-secret-key"}
-        return Place(to, **(known | keys | more))
-
-
-@contextmanager
-def s3_server() -> Iterator[S3Server]:
-    """Start a server in a process of its own; skips without one."""
-    for module in ("moto", "flask", "flask_cors", "obstore"):
-        if find_spec(module) is None:
-            pytest.skip(f"{module} is not installed")
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            until(lambda: listens(port) or server.poll() is not None, within_s=60)
-            assert server.poll() is None
-            yield S3Server(f"http://127.0.0.1:{port}")
-        finally:
-            server.kill()
 
 
 # The account that Microsoft documents for this server, with its public key.

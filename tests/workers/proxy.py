@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that can be a bad network."""
+"""A TCP proxy before a server that can be a bad network."""
 
 import re
 import socket
@@ -16,12 +16,14 @@ BACKEND_KEY = re.compile(rb"(K\0\0\0\x0c)....", re.DOTALL)
 class Proxy:
     """What happens to bytes on their way; all may be changed while it runs.
 
-    cut_after, swallow_after: so many bytes both ways together; the connections
-    end, or all that follows vanishes. delay_s: before each piece. pools: it gives
-    sessions numbers of its own, as a pooler of connections does.
+    server: its socket of UNIX, or its port on 127.0.0.1.
+    cut_after, swallow_after, spoil_after: so many bytes both ways together; the
+    connections end, all that follows vanishes, or one bit is changed. delay_s: before
+    each piece. pools: it gives sessions numbers of its own, as a pooler of connections does.
     """
 
-    server: Path
+    server: Path | int
+    spoil_after: int | None = None
     cut_after: int | None = None
     swallow_after: int | None = None
     delay_s: float = 0.0
@@ -40,15 +42,25 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self.listener.accept()
-                server = socket.socket(socket.AF_UNIX)
                 try:
-                    server.connect(str(self.server))
+                    server = self.connected()
                 except OSError:  # the server is down: so is this way to it
                     client.close()
-                    server.close()
                     continue
                 for pair in ((client, server), (server, client)):
                     threading.Thread(target=self.carry, args=pair, daemon=True).start()
+
+    def connected(self) -> socket.socket:
+        """Return a connection to the server."""
+        if isinstance(self.server, int):
+            return socket.create_connection(("127.0.0.1", self.server), 5)
+        server = socket.socket(socket.AF_UNIX)
+        try:
+            server.connect(str(self.server))
+        except OSError:
+            server.close()
+            raise
+        return server
 
     def carry(self, here: socket.socket, there: socket.socket) -> None:
         """Bytes from one end to the other, as far as they are let."""
@@ -59,6 +71,8 @@ class Proxy:
                     continue
                 if self.cut_after is not None:
                     data = data[: max(0, self.cut_after - self.passed)]
+                if self.spoil_after is not None and self.passed >= self.spoil_after:
+                    data, self.spoil_after = bytes([data[0] ^ 1]) + data[1:], None
                 if self.pools:
                     data = BACKEND_KEY.sub(lambda key: key[1] + b"\0\0\0\1", data, count=1)
                 self.passed += len(data)
@@ -72,14 +86,22 @@ class Proxy:
 
 @contextmanager
 def proxied(dsn: str, **faults: float) -> Iterator[tuple[Proxy, str]]:
-    """A proxy before the server of `dsn`, and the DSN through it."""
+    """A proxy before the PostgreSQL of `dsn`, and the DSN through it."""
     folder = re.search(r"host=(\S+)", dsn)
     assert folder
-    proxy = Proxy(Path(folder[1]) / ".s.PGSQL.5432", **faults)  # type: ignore[arg-type]
-    threading.Thread(target=proxy.serve, daemon=True).start()
-    through = dsn.replace(folder[0], "host=127.0.0.1").replace("port=5432", f"port={proxy.port}")
-    try:
+    with running(Proxy(Path(folder[1]) / ".s.PGSQL.5432", **faults)) as proxy:  # type: ignore[arg-type]
+        through = dsn.replace(folder[0], "host=127.0.0.1").replace(
+            "port=5432", f"port={proxy.port}"
+        )
         yield proxy, f"{through} sslmode=disable gssencmode=disable"
+
+
+@contextmanager
+def running(proxy: Proxy) -> Iterator[Proxy]:
+    """Let the proxy carry until the block ends."""
+    threading.Thread(target=proxy.serve, daemon=True).start()
+    try:
+        yield proxy
     finally:
         proxy.over.set()
         proxy.listener.close()

@@ -191,7 +191,9 @@ def test_virtual_tables_of_unknown_modules_are_copied_with_what_they_store(tmp_p
 
     result, _, manifest = backed_up(source, tmp_path / "copies")
 
-    assert (result["warnings"], manifest.rows) == (0, {"words_vocab": 1})
+    # Since 3.44 a check of the whole database opens tables of FTS; then each is checked alone.
+    unchecked = "pages that belong to no table" if sqlite3.sqlite_version_info >= (3, 44) else ""
+    assert (result["unchecked"], manifest.rows) == (unchecked, {"words_vocab": 1})
 
 
 FINDINGS = {

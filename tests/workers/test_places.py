@@ -170,7 +170,7 @@ def test_large_copies_are_sent_with_a_sum_for_each_part_and_in_little_memory(s3,
             written.write(os.urandom(8 << 20))
     code = (
         "import resource, sys; from pathlib import Path;"
-        "from tests.workers.place_servers import S3Server;"
+        "from tests.workers.s3_server import S3Server;"
         "from workers.backup.places.open_store import open_store; server = S3Server(sys.argv[1]);"
         "store = open_store(server.place(sys.argv[2])); store.create_small('one', b'1');"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"

@@ -182,7 +182,7 @@ def test_a_run_killed_at_any_moment_leaves_nothing_false(s3, copy):
     dice, place = random.Random(seed), s3.place(s3.bucket("killed"))
     code = (
         "import sys; from pathlib import Path; from workers.backup.manifest import read;"
-        "from tests.workers.place_servers import S3Server;"
+        "from tests.workers.s3_server import S3Server;"
         "from workers.backup.places.send import send;"
         "import obstore, obstore.store; place = S3Server(sys.argv[1]).place(sys.argv[2]);"
         "copy = Path(sys.argv[3]); print('up', flush=True);"

@@ -82,7 +82,8 @@ LOST = [
     ("boolean", "yes", "t"),
     ("oid", "-1", "4294967295"),
     ("timestamp without time zone", "2460000.5", "2460-01-01 00:00:00"),
-    ("jsonb", "[" * 5000 + "]" * 5000, "[ " * 5000 + "]" * 5000),
+    # Deeper than the parser of any Python reads.
+    ("jsonb", "[" * 10**6 + "]" * 10**6, "[ " * 10**6 + "]" * 10**6),
     ("inet", "010.0.0.1", "10.0.0.1"),
     ("character varying(3)", "abc ", "abc"),
     ("character(5)", "abc", "abc  "),

@@ -1,9 +1,9 @@
 """Object stores by obstore: S3 and what speaks it, Google Cloud Storage, Azure.
 
 A small object is created by one conditional request. A large one is sent in parts, which no
-store makes conditional through this library; its name is reserved by its manifest, a small
-object that is created before it (see `send.py`), and looked at once more before it is sent.
-Memory: a few parts.
+store makes conditional through this library (docs/design/create-only.md); its name is
+reserved by its manifest, a small object that is created before it (see `send.py`), and
+looked up once more before it is sent. Memory: a few parts.
 """
 
 import os
@@ -40,6 +40,9 @@ _CODE = re.compile(r"<Code>([^<]+)</Code>(?:\s*<Message>([^<]*)</Message>)?")
 _SKEWED = re.compile(r"RequestTimeTooSkewed|Request date header too old", re.IGNORECASE)
 _SERVER_TIME = re.compile(r"<ServerTime>([^<]{1,40})</ServerTime>")
 _REMEDY = "set it (timedatectl)"
+# What fails last hides what failed first: the library ends an upload that failed.
+_ABORTED = re.compile(r"Error performing DELETE \S+[?&]uploadId=")
+_LEFT = "an upload in parts failed, and its parts could not be removed there"
 _KEPT = re.compile(r"object.?lock|retention|immutab|\bWORM\b|legal.?hold", re.IGNORECASE)
 
 
@@ -67,7 +70,9 @@ class ObjectStore:
         """Return the objects directly below the path."""
         with self._in_words("list"):
             found = self._obstore.list_with_delimiter(self._store)["objects"]
-        return [Entry(str(one["path"]), int(one["size"])) for one in found]
+        # Without a name: the empty object that stands for the folder itself, as consoles and
+        # some servers make it.
+        return [Entry(str(one["path"]), int(one["size"])) for one in found if one["path"]]
 
     def create(self, name: str, file: Path, sha256: str, step: Step) -> None:
         """See `Store.create`."""
@@ -194,6 +199,8 @@ def words(error: Exception) -> str:
         return ": ".join(filter(None, found.groups()))[:_LONGEST]
     line = text.partition("\n")[0].partition(" - Server returned")
     status = line[2].strip(" :") or text.partition("HTTP error: ")[2].partition("\n")[0]
+    if _ABORTED.search(line[0]):
+        return ": ".join(filter(None, (_LEFT, status)))[:_LONGEST]
     said = f"{line[0]} - {status}" if status and status not in line[0] else line[0]
     return said.strip()[:_LONGEST] or type(error).__name__
 
