@@ -16,7 +16,7 @@ import psycopg
 
 from supervisor.cluster import glance, install, session
 from supervisor.cluster.agent_settings import AgentSettings, from_environ
-from supervisor.cluster.assignments import Assignments
+from supervisor.cluster.assignments import NEVER, Assignments
 from supervisor.cluster.gateway import Gateway
 from supervisor.cluster.leadership import Candidate
 from supervisor.cluster.local_host import HostRefusedError, LocalEvents, LocalHost
@@ -52,7 +52,7 @@ class Agent:
         self._db: Connection | None = None
         self._line: WakeLine | None = None
         self._unassigned_at = 0.0
-        self._held = 0
+        self._changed: frozenset[int] | None = None
         self._look_every_s = min(LOOK_EVERY_S, settings.cluster.heartbeat_s)
 
     def run(self) -> NoReturn:
@@ -68,6 +68,7 @@ class Agent:
             except (psycopg.Error, OSError, HostRefusedError, MembershipError) as error:
                 self._log.write_once(f"not in the cluster now: {_short(error)}")
                 self._disconnect()
+                self._changed = None  # what this look was to do is not known to be done
                 time.sleep(REST_S)
 
     def _leave(self) -> None:
@@ -78,8 +79,10 @@ class Agent:
             db = self._connect()
             seen = glance.look(db, self._settings, leads=False)
             self._candidate.look(db, seen, self._texts, may_lead=False)
-            if self._assignments is not None and not self._assignments.settle(db):
-                self._membership.leave(db)
+            if self._assignments is not None:
+                self._assignments.settle(db, None, time.monotonic())
+                if not self._assignments.held:
+                    self._membership.leave(db)
         self._settings.gateway.unlink(missing_ok=True)
 
     def stand_down(self) -> None:
@@ -120,20 +123,20 @@ class Agent:
         self._log.write(f"joined as worker {worker}")
         self._local.confirm(self._membership.left_s, self._settings.cluster.grace_s)
         self._unassigned_at = 0.0
-        self._held = 1  # perhaps: it is looked up
+        self._changed = None
         return Assignments(self._settings, self._local, worker)
 
     def _work(self, db: Connection, assignments: Assignments, seen: glance.Glance) -> None:
         """Settle what is held, and take more if there is room."""
-        if self._held:
-            self._held = assignments.settle(db)
-        if time.monotonic() >= self._unassigned_at:
-            assignments.end_unassigned(db)
-            self._unassigned_at = time.monotonic() + self._settings.cluster.heartbeat_s
-        if not seen.work or self._texts.config is None or self._membership.left_s <= 0:
-            return
-        if assignments.fetch(db, self._texts.config, self._settings.places - self._held):
-            self._held = assignments.settle(db)
+        mono = time.monotonic()
+        changed, self._changed = self._changed, frozenset()
+        if assignments.held or changed is None:
+            assignments.settle(db, changed, mono)
+        if mono >= self._unassigned_at:
+            assignments.end_unassigned(mono)
+            self._unassigned_at = mono + self._settings.cluster.heartbeat_s
+        if seen.work and self._texts.config is not None and self._membership.left_s > 0:
+            assignments.fetch(db, self._texts.config, mono)
 
     def _connect(self) -> Connection:
         if self._db is None or self._db.closed:
@@ -149,9 +152,12 @@ class Agent:
         """Wait for a change here, a wake-up from another host, or the next look."""
         assert self._line is not None
         sources = [self._line.fileno(), self._changes.fileno()]
-        ready, _, _ = select.select(sources, [], [], self._look_every_s)
+        look_at = NEVER if self._assignments is None else self._assignments.look_at
+        within_s = min(self._look_every_s, look_at - time.monotonic())
+        ready, _, _ = select.select(sources, [], [], max(0.0, within_s))
         if self._changes.fileno() in ready:
-            self._changes.drain()
+            changed, before = self._changes.drain(), self._changed
+            self._changed = None if changed is None or before is None else changed | before
         if self._line.fileno() in ready and "stand-down" in self._line.drain():
             self.stand_down()
 

@@ -52,6 +52,8 @@ class Exchange:
         self._outgoing: list[Launch] = []
         self._forces: dict[Pair, KillStep] = {}
         self._digested: list[int] = []
+        # An exchange whose commit was not confirmed may have handed out what is outgoing.
+        self._is_unsure = False
         waiting = [job.name for job in jobs if job.if_lost is IfLost.WAIT]
         self._dead_hosts = DeadHosts(cluster, waiting)
         self._beat_at = self._next_at = self._rest_until = 0.0
@@ -104,7 +106,9 @@ class Exchange:
             self._log.note(at.wall, Note("warning", f"exchange with the hosts: {error}"))
             self._shared.drop()
             self._rest_until = at.mono + REST_S
+            self._is_unsure = True
             return []
+        self._is_unsure = False
         self._outgoing.clear()
         self._forces.clear()
         self._given |= done.given
@@ -123,9 +127,9 @@ class Exchange:
             self._shared.fence(db)
             self._hand_out(db, done, at)
             self._end_forced(db, done, at)
-            self._take_back(db, done, at)
             self._read(db, done, at)
             if is_due:
+                self._take_back(db, done, at)
                 self._look(db, done, at)
             for whom in sorted(done.wakes):
                 session.wake(db, self._schema, whom)
@@ -144,17 +148,15 @@ class Exchange:
         return () if job is None else tuple(sorted(job.runs_on))
 
     def _hand_out(self, db: Connection, done: Done, at: ev.At) -> None:
-        # An exchange whose commit was not confirmed may have handed them out.
-        known = self._handed_out(db)
-        outgoing = [each for each in self._outgoing if _pair(each) not in known]
+        known = self._handed_out(db) if self._is_unsure else {}
         for launch in self._outgoing:
             if _pair(launch) in known:
                 fence = known[_pair(launch)]
                 done.given[_pair(launch)] = self._new(launch.job.name, fence, at.mono)
+        outgoing = [each for each in self._outgoing if _pair(each) not in known]
         if not outgoing:
             return
-        new = [self._new_job(db, launch) for launch in outgoing]
-        fences = engine.defer(db, new)
+        fences = engine.defer(db, self._new_jobs(db, outgoing))
         rows = []
         for launch, fence in zip(outgoing, fences, strict=True):
             run, job = launch.run, launch.job
@@ -163,33 +165,40 @@ class Exchange:
             body = msgspec.json.encode(order).decode().replace("\\u0000", "\\ufffd")
             rows.append((run.id, run.attempt, fence, job.name, body))
             done.given[run.id, run.attempt] = self._new(job.name, fence, at.mono)
-        db.cursor().executemany(
-            "INSERT INTO assignments (run, attempt, fence, job, body) VALUES (%s, %s, %s, %s, %s)",
-            rows,
+        db.execute(
+            "INSERT INTO assignments (run, attempt, fence, job, body) SELECT * FROM"
+            " unnest(%s::bigint[], %s::integer[], %s::bigint[], %s::text[], %s::text[])",
+            list(map(list, zip(*rows, strict=True))),
         )
         done.wakes.add("work")
 
     def _handed_out(self, db: Connection) -> dict[Pair, int]:
         """Return those of the outgoing attempts that have an assignment, with their fences."""
-        if not self._outgoing:
-            return {}
         found = db.execute(
             "SELECT run, attempt, fence FROM assignments WHERE run = ANY(%s)",
             ([launch.run.id for launch in self._outgoing],),
         )
         return {(run, attempt): fence for run, attempt, fence in found}
 
-    def _new_job(self, db: Connection, launch: Launch) -> engine.NewJob:
-        job, run = launch.job, launch.run
-        labels = self._labels(job.name)
-        queue = session.queue_of(self._schema, ",".join(labels), self._config)
+    def _new_jobs(self, db: Connection, launches: Sequence[Launch]) -> list[engine.NewJob]:
+        """Return the engine's jobs for these attempts, after the meaning of their queues."""
+        labels = [",".join(self._labels(each.job.name)) for each in launches]
+        names = {
+            text: session.queue_of(self._schema, text, self._config) for text in labels
+        }
         db.execute(
-            "INSERT INTO queues VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            (queue, ",".join(labels), self._config),
+            "INSERT INTO queues SELECT name, labels, %s FROM unnest(%s::text[], %s::text[])"
+            " AS given (name, labels) ON CONFLICT DO NOTHING",
+            (self._config, list(names.values()), list(names)),
         )
-        group = f"group/{job.exclusive}" if job.exclusive else f"job/{job.name}"
-        lock, once = f"{self._schema}/{group}", f"{self._schema}/{run.id}.{run.attempt}"
-        return engine.NewJob(queue, "attempt", lock, once, "{}")
+        jobs = []
+        for launch, text in zip(launches, labels, strict=True):
+            job, (run, attempt) = launch.job, _pair(launch)
+            group = f"group/{job.exclusive}" if job.exclusive else f"job/{job.name}"
+            lock, once = f"{self._schema}/{group}", f"{self._schema}/{run}.{attempt}"
+            queue = names[text]
+            jobs.append(engine.NewJob(queue, "attempt", lock, once, "{}"))
+        return jobs
 
     def _end_forced(self, db: Connection, done: Done, at: ev.At) -> None:
         for (run, attempt), step in self._forces.items():
