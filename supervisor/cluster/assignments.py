@@ -12,19 +12,15 @@ from typing import Any
 import msgspec
 
 from supervisor.cluster import engine, session
+from supervisor.cluster.agent_line import Answer, Assign
 from supervisor.cluster.agent_settings import AgentSettings
-from supervisor.cluster.local_host import HostRefusedError, LocalHost, NoAnswerError
+from supervisor.cluster.local_host import HostLine, LocalHost
 from supervisor.cluster.messages import Began, Ended, Order, Report, send_all
 from supervisor.cluster.session import Connection
-from supervisor.core import responses
 from supervisor.core.assignment_key import AssignmentKey
 from supervisor.core.model import Reason, State
 from supervisor.core.views import RunView
 
-# Until the supervisor is asked again, without a change: whether a process has begun, and
-# whether the processes of an ended run are gone.
-BEGIN_S, EMPTY_S = 0.05, 0.02
-NEVER = float("inf")
 _COLUMNS = "run, attempt, fence, job, body, force"
 # The queues of a text whose labels this host has; without any, none is fetched from.
 _FETCH = f"""WITH fetched AS MATERIALIZED (
@@ -57,14 +53,12 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the supervisor has answered about an assignment.
+    """What the supervisor has answered about an assignment; local_run 0: nothing yet.
 
-    ask_at: monotonic time to ask again, if no change comes before. is_noted: PostgreSQL
-    knows the local run. is_begun: its start was reported.
+    is_noted: PostgreSQL knows the local run. is_begun: its start was reported.
     """
 
-    local_run: int
-    ask_at: float
+    local_run: int = 0
     is_noted: bool = False
     is_begun: bool = False
     is_cancelled: bool = False
@@ -85,40 +79,52 @@ class Found:
 
     over: list[Over] = field(default_factory=list)
     begun: list[tuple[int, Began]] = field(default_factory=list)
-    no_answer: NoAnswerError | None = None
 
 
 class Assignments:
     """What one worker of the engine holds, and what has been said of it."""
 
-    def __init__(self, settings: AgentSettings, local: LocalHost, worker: int) -> None:
+    def __init__(
+        self, settings: AgentSettings, local: LocalHost, line: HostLine, worker: int
+    ) -> None:
+        """Know nothing yet: the first look gives the supervisor all that is held."""
         self._settings, self._local, self._worker = settings, local, worker
+        self._line = line
         self._given: dict[int, Given] = {}  # by fence
-        self.held = 1  # perhaps: the first look counts them
+        self._is_new = True
 
     @property
-    def look_at(self) -> float:
-        """Return the monotonic time of the next look that needs no change."""
-        return min((given.ask_at for given in self._given.values()), default=NEVER)
+    def held(self) -> int:
+        """Return how many assignments the last look has left."""
+        return len(self._given)
 
-    def settle(self, db: Connection, changed: frozenset[int] | None, mono: float) -> None:
+    def settle(self, db: Connection) -> None:
         """Make supervisor and PostgreSQL agree.
 
-        changed: the local runs that have changed since the last look; None: perhaps all.
-
-        Raises: psycopg.Error, HostRefusedError if the supervisor is not there.
+        Raises: psycopg.Error, OSError if the supervisor is not there.
         """
-        held = self._read_held(db)
-        self.held = len(held)
-        fences = {each.fence for each in held}
-        self._given = {fence: given for fence, given in self._given.items() if fence in fences}
-        wanted = [each for each in held if self._is_to_be_asked(each, changed, mono)]
-        self._write(db, self._ask(wanted, mono))
+        answers = self._line.drain()
+        if not (self._given or answers or self._is_new):
+            return
+        held = {each.fence: each for each in self._read_held(db)}
+        self._is_new = False
+        self._given = {fence: self._given[fence] for fence in self._given.keys() & held.keys()}
+        found = Found()
+        for answer in answers:
+            if answer.fence in held:
+                self._take(found, held[answer.fence], answer)
+        over = {each.assignment.fence for each in found.over}
+        self._give([held[fence] for fence in held.keys() - self._given.keys() - over])
+        for fence, given in self._given.items():
+            if held[fence].force and given.local_run and not given.is_cancelled:
+                self._local.cancel(given.local_run)
+                self._given[fence] = replace(given, is_cancelled=True)
+        self._write(db, found)
 
-    def fetch(self, db: Connection, config: int, mono: float) -> None:
+    def fetch(self, db: Connection, config: int) -> None:
         """Take what this host may run, as far as it has places, and begin it.
 
-        Raises: psycopg.Error, HostRefusedError if the supervisor is not there.
+        Raises: psycopg.Error, OSError if the supervisor is not there.
         """
         free = self._settings.places - self.held
         if free < 1:
@@ -130,24 +136,27 @@ class Assignments:
             "host": self._settings.host,
             "most": free,
         }
-        taken = list(map(_assignment, db.execute(_FETCH, given)))
-        self.held += len(taken)
-        found = self._ask(taken, mono)
-        if found.over or found.no_answer is not None:
-            self._write(db, found)
+        self._is_new = True  # if this fails, something may be held that is not known
+        self._give(list(map(_assignment, db.execute(_FETCH, given))))
+        self._is_new = False
 
-    def end_unassigned(self, mono: float) -> None:
+    def end_unassigned(self) -> None:
         """End the runs that PostgreSQL does not give to this host any more.
 
-        Those of the others that are over are asked about by the next look.
+        What should run and does not is given again by the next look.
+
+        Raises: HostRefusedError.
         """
+        if not all(given.local_run for given in self._given.values()):
+            return  # it may run under a number that is not known yet
         running = {run.id for run in self._local.assigned()}
         mine = {given.local_run for given in self._given.values()}
         for number in running - mine:
             self._local.cancel(number)
-        for fence, given in self._given.items():
+        for fence, given in list(self._given.items()):
             if given.local_run not in running:
-                self._given[fence] = replace(given, ask_at=mono)
+                del self._given[fence]
+                self._is_new = True
 
     def _read_held(self, db: Connection) -> list[Assignment]:
         found = db.execute(
@@ -159,48 +168,36 @@ class Assignments:
         )
         return list(map(_assignment, found))
 
-    def _is_to_be_asked(
-        self, assignment: Assignment, changed: frozenset[int] | None, mono: float
-    ) -> bool:
-        given = self._given.get(assignment.fence)
-        if given is None or changed is None or given.local_run in changed:
-            return True
-        return mono >= given.ask_at or (bool(assignment.force) and not given.is_cancelled)
-
     # --- the supervisor ------------------------------------------------------------
 
-    def _ask(self, wanted: Sequence[Assignment], mono: float) -> Found:
-        """Give these to the supervisor, or ask how far they are."""
-        found = Found()
-        asked = [(each.job, each.key, each.order) for each in wanted]
-        for assignment, answer in zip(wanted, self._local.assign(asked), strict=True):
-            if isinstance(answer, NoAnswerError):
-                found.no_answer = answer  # it may have begun: it is asked again
-            elif isinstance(answer, HostRefusedError):
-                found.over.append(Over(assignment, self._not_begun(assignment)))
-            elif answer.is_over and not answer.run.attempt:
-                # It waited for a place here until the supervisor stopped.
-                found.over.append(Over(assignment, self._not_begun(assignment)))
-            elif answer.is_over:
-                ended = self._ended(assignment, answer.run)
-                found.over.append(Over(assignment, ended, answer.run.id))
-            else:
-                self._lives(found, assignment, answer, mono)
-        return found
+    def _give(self, new: Sequence[Assignment]) -> None:
+        """Give assignments to the supervisor, which answers each."""
+        for each in new:
+            self._given[each.fence] = Given()
+        self._line.give(
+            [
+                Assign(each.job, each.key, each.order.due, each.order.set, each.order.dry_run)
+                for each in sorted(new, key=lambda each: each.fence)
+            ]
+        )
 
-    def _lives(
-        self, found: Found, assignment: Assignment, answer: responses.Assigned, mono: float
-    ) -> None:
-        run, fence = answer.run, assignment.fence
-        given = self._given.get(fence) or Given(run.id, mono)
-        if assignment.force and not given.is_cancelled:
-            self._local.cancel(run.id)
-            given = replace(given, is_cancelled=True)
-        if run.pid and not given.is_begun:
-            began = Began(assignment.run, assignment.attempt, self._settings.host, run.pid)
-            found.begun.append((fence, began))
-        again_s = EMPTY_S if run.is_final else NEVER if run.pid else BEGIN_S
-        self._given[fence] = replace(given, ask_at=mono + again_s)
+    def _take(self, found: Found, assignment: Assignment, answer: Answer) -> None:
+        """Note what the supervisor has said of an assignment."""
+        run, given = answer.run, self._given.get(assignment.fence) or Given()
+        if run is None:  # it was never begun here, and is not wanted here
+            found.over.append(Over(assignment, self._not_begun(assignment)))
+        elif answer.is_over and not run.attempt:
+            # It waited for a place here until the supervisor stopped.
+            found.over.append(Over(assignment, self._not_begun(assignment)))
+        elif answer.is_over:
+            found.over.append(Over(assignment, self._ended(assignment, run), run.id))
+        else:
+            if run.pid and not given.is_begun:
+                began = Began(assignment.run, assignment.attempt, self._settings.host, run.pid)
+                found.begun.append((assignment.fence, began))
+            self._given[assignment.fence] = replace(given, local_run=run.id)
+            return
+        self._given.pop(assignment.fence, None)
 
     def _not_begun(self, assignment: Assignment) -> Ended:
         return Ended(
@@ -230,27 +227,27 @@ class Assignments:
     # --- PostgreSQL ----------------------------------------------------------------
 
     def _write(self, db: Connection, found: Found) -> None:
-        """Write what a look has found. Raises: psycopg.Error, NoAnswerError."""
+        """Write what a look has found. Raises: psycopg.Error."""
+        over = {each.assignment.fence for each in found.over}
+        begun = [(fence, report) for fence, report in found.begun if fence not in over]
         new = {
-            fence: given.local_run for fence, given in self._given.items() if not given.is_noted
+            fence: given.local_run
+            for fence, given in self._given.items()
+            if given.local_run and not given.is_noted
         }
-        if found.over or found.begun or new:
-            with db.transaction():
-                reports: list[Report] = [report for _, report in found.begun]
-                reports += self._end(db, found.over)
-                self._note_local_runs(db, new)
-                if reports:
-                    send_all(db, reports)
-                    session.wake(db, self._settings.schema, "leader")
+        if not (found.over or begun or new):
+            return
+        with db.transaction():
+            reports: list[Report] = [report for _, report in begun]
+            reports += self._end(db, found.over)
+            self._note_local_runs(db, new)
+            if reports:
+                send_all(db, reports)
+                session.wake(db, self._settings.schema, "leader")
         for fence in new:
             self._given[fence] = replace(self._given[fence], is_noted=True)
-        for fence, _ in found.begun:
+        for fence, _ in begun:
             self._given[fence] = replace(self._given[fence], is_begun=True)
-        for each in found.over:
-            self._given.pop(each.assignment.fence, None)
-        self.held -= len(found.over)
-        if found.no_answer is not None:
-            raise found.no_answer
 
     def _end(self, db: Connection, over: Sequence[Over]) -> list[Ended]:
         """Free the locks of what has ended; return the reports, without those that are late."""

@@ -25,6 +25,8 @@ from supervisor.log import ServiceLog
 
 # What no notification announces is found by looking.
 LOOK_EVERY_S = 1.5
+# From one exchange to the next: what comes meanwhile is one transaction.
+GATHER_S = 0.02
 # After an error of PostgreSQL.
 REST_S = 1.0
 MOST_REPORTS = 500
@@ -109,6 +111,7 @@ class Exchange:
             self._is_unsure = True
             return []
         self._is_unsure = False
+        self._rest_until = at.mono + GATHER_S
         self._outgoing.clear()
         self._forces.clear()
         self._given |= done.given
@@ -183,9 +186,7 @@ class Exchange:
     def _new_jobs(self, db: Connection, launches: Sequence[Launch]) -> list[engine.NewJob]:
         """Return the engine's jobs for these attempts, after the meaning of their queues."""
         labels = [",".join(self._labels(each.job.name)) for each in launches]
-        names = {
-            text: session.queue_of(self._schema, text, self._config) for text in labels
-        }
+        names = {text: session.queue_of(self._schema, text, self._config) for text in labels}
         db.execute(
             "INSERT INTO queues SELECT name, labels, %s FROM unnest(%s::text[], %s::text[])"
             " AS given (name, labels) ON CONFLICT DO NOTHING",
