@@ -30,7 +30,7 @@ from supervisor.cluster.texts import Texts
 # What no wake-up announces is found by looking.
 LOOK_EVERY_S = 1.5
 # From one look to the next: what ends meanwhile is one transaction.
-GATHER_S = 0.02
+GATHER_S = 0.03
 # A host whose clock is further off than this does not lead.
 MOST_OFFSET_S = 2.0
 # How long the end waits for the supervisor's word about what is held.

@@ -26,7 +26,7 @@ from supervisor.log import ServiceLog
 # What no notification announces is found by looking.
 LOOK_EVERY_S = 1.5
 # From one exchange to the next: what comes meanwhile is one transaction.
-GATHER_S = 0.02
+GATHER_S = 0.03
 # After an error of PostgreSQL.
 REST_S = 1.0
 MOST_REPORTS = 500

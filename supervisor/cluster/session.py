@@ -44,8 +44,8 @@ def queue_of(schema: str, *meaning: object) -> str:
 def connect(dsn: str, schema: str) -> Connection:
     """Return a connection whose statements begin in the cluster's schema, in autocommit.
 
-    It uses no prepared statements. Its limits and its schema are settings of the session, so
-    a pooler before PostgreSQL must pool sessions, not transactions.
+    Statements that come again are prepared, unless a pooler stands before the server: it
+    may pass each transaction to another session.
 
     Raises: psycopg.Error.
     """
@@ -54,10 +54,17 @@ def connect(dsn: str, schema: str) -> Connection:
     db = psycopg.connect(dsn, autocommit=True, prepare_threshold=None, **chosen)
     try:
         db.execute(query(f'SET search_path = "{schema}", pg_catalog; {_LIMITS}'))
+        if not is_pooled(db):
+            db.prepare_threshold = 2
     except BaseException:
         db.close()
         raise
     return db
+
+
+def is_pooled(db: Connection) -> bool:
+    """Return whether a pooler stands before the server: its numbers of sessions are its own."""
+    return db.execute("SELECT pg_backend_pid()").fetchone() != (db.info.backend_pid,)
 
 
 def close(db: Connection | None) -> None:
