@@ -196,7 +196,8 @@ class Service:
         facts = initial_facts(settings)
         if config.cluster is None or not settings.calendar:
             return LoopBridge(facts)
-        from supervisor.cluster.agent_line import PATH, AgentLine, HostBridge
+        from supervisor.cluster.agent_line import AgentLine, HostBridge
+        from supervisor.cluster.agent_messages import PATH
 
         bridge = HostBridge(facts)
         AgentLine(Path(settings.state, PATH), bridge)

@@ -15,7 +15,7 @@ from typing import NoReturn
 import psycopg
 
 from supervisor.cluster import glance, install, session
-from supervisor.cluster.agent_line import PATH
+from supervisor.cluster.agent_messages import PATH
 from supervisor.cluster.agent_settings import AgentSettings, from_environ
 from supervisor.cluster.assignments import Assignments
 from supervisor.cluster.gateway import Gateway
@@ -27,8 +27,8 @@ from supervisor.cluster.request_server import RequestServer
 from supervisor.cluster.session import Connection, WakeLine
 from supervisor.cluster.texts import Texts
 
-# What no wake-up announces is found by looking.
-LOOK_EVERY_S = 1.5
+# What no wake-up announces is found by looking; more often where none arrives.
+LOOK_EVERY_S, POLL_EVERY_S = 2.5, 1.0
 # From one look to the next: what ends meanwhile is one transaction.
 GATHER_S = 0.03
 # A host whose clock is further off than this does not lead.
@@ -57,7 +57,6 @@ class Agent:
         self._db: Connection | None = None
         self._wakes: WakeLine | None = None
         self._unassigned_at = self._looked_at = 0.0
-        self._look_every_s = min(LOOK_EVERY_S, settings.cluster.heartbeat_s)
 
     def run(self) -> NoReturn:
         """Work until this process is ended."""
@@ -175,13 +174,22 @@ class Agent:
         """Wait for a change here, a wake-up from another host, or the next look."""
         assert self._wakes is not None
         assert self._line is not None
+        every_s = LOOK_EVERY_S if self._wakes.is_receiving else POLL_EVERY_S
+        look_at = self._looked_at + min(every_s, self._settings.cluster.heartbeat_s)
         sources = [self._wakes.fileno(), self._line.fileno()]
-        ready, _, _ = select.select(sources, [], [], self._look_every_s)
-        gather_s = self._looked_at + GATHER_S - time.monotonic()
-        if ready and gather_s > 0:
-            time.sleep(gather_s)
-        if self._wakes.fileno() in ready and "stand-down" in self._wakes.drain():
-            self.stand_down()
+        while (left_s := look_at - time.monotonic()) > 0:
+            ready, _, _ = select.select(sources, [], [], left_s)
+            said = self._wakes.drain() if self._wakes.fileno() in ready else set()
+            if "stand-down" in said:
+                self.stand_down()
+            if self._line.fileno() in ready or not said.isdisjoint(self._wake_words()):
+                look_at = min(look_at, self._looked_at + GATHER_S)
+                sources = []
+
+    def _wake_words(self) -> set[str]:
+        """Return what other hosts say when there is something to do here."""
+        leader = {"request:leader"} if self._candidate.leads else set()
+        return {"work", "stand-down", f"request:{self._settings.host}", *leader}
 
     def _disconnect(self) -> None:
         session.close(self._db)

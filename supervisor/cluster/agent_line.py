@@ -13,48 +13,21 @@ import socket
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, wait
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from supervisor.api.bridge import LoopBridge
+from supervisor.cluster.agent_messages import Answer, Assign
 from supervisor.core import build_views
-from supervisor.core.assignment_key import AssignmentKey
 from supervisor.core.control_requests import AssignRun, Reply, ReplyStatus
 from supervisor.core.model import Peer
 from supervisor.core.state import SchedulerState
-from supervisor.core.views import Facts, RunView
+from supervisor.core.views import Facts
 
-# In the state folder.
-PATH = "cluster/agent.sock"
 # The loop answers within milliseconds.
 REPLY_S = 10.0
 _PIECE = 65536
-
-
-class Assign(Struct, frozen=True):
-    """An attempt that the leader has assigned to this host."""
-
-    job: str
-    key: AssignmentKey
-    due: datetime
-    set: dict[str, Any] = {}
-    dry_run: bool = False
-
-
-class Answer(Struct, frozen=True):
-    """The run of an assignment, or why there is none.
-
-    is_over: the run and all of its processes have ended.
-    """
-
-    fence: int
-    run: RunView | None = None
-    is_over: bool = False
-    error: str = ""
 
 
 class HostBridge(LoopBridge):

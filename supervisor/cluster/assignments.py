@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from supervisor.cluster import engine, session
-from supervisor.cluster.agent_line import Answer, Assign
+from supervisor.cluster.agent_messages import Answer, Assign
 from supervisor.cluster.agent_settings import AgentSettings
 from supervisor.cluster.local_host import HostLine, LocalHost
 from supervisor.cluster.messages import Began, Ended, Order, Report, send_all

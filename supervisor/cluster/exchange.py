@@ -23,8 +23,8 @@ from supervisor.core.config_model import Cluster, IfLost, Job
 from supervisor.core.effects import KillStep, Launch, Note
 from supervisor.log import ServiceLog
 
-# What no notification announces is found by looking.
-LOOK_EVERY_S = 1.5
+# Where no wake-up arrives, reports are found by looking.
+POLL_EVERY_S = 1.0
 # From one exchange to the next: what comes meanwhile is one transaction.
 GATHER_S = 0.03
 # After an error of PostgreSQL.
@@ -59,7 +59,8 @@ class Exchange:
         waiting = [job.name for job in jobs if job.if_lost is IfLost.WAIT]
         self._dead_hosts = DeadHosts(cluster, waiting)
         self._beat_at = self._next_at = self._rest_until = 0.0
-        self.is_woken = False
+        # is_receiving: wake-ups arrive, so nothing has to be looked for between heartbeats.
+        self.is_woken = self.is_receiving = False
         mono = time.monotonic()
         found = shared.connection().execute(
             # Also what has ended if the end, which a report tells, is not recorded yet.
@@ -118,7 +119,8 @@ class Exchange:
         for pair in done.ended:
             self._given.pop(pair, None)
         self._digested = done.read
-        self._next_at = at.mono + min(LOOK_EVERY_S, self._cluster.heartbeat_s)
+        every_s = self._cluster.heartbeat_s
+        self._next_at = at.mono + (every_s if self.is_receiving else min(POLL_EVERY_S, every_s))
         return done.events
 
     def _exchange(self, done: Done, at: ev.At) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from supervisor.cli.client import Client
 from supervisor.cli.errors import CliError
-from supervisor.cluster.agent_line import Answer, Assign
+from supervisor.cluster.agent_messages import Answer, Assign
 from supervisor.core.model import Trigger
 from supervisor.core.views import RunView, Status
 

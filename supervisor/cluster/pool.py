@@ -62,6 +62,7 @@ class ClusterPool(Processes):
         try:
             if "leader" in self._line.drain():
                 self._exchange.is_woken = True
+            self._exchange.is_receiving = self._line.is_receiving
         except psycopg.Error:
             self._drop_line(at)
         return []
@@ -82,3 +83,4 @@ class ClusterPool(Processes):
         self._events.unregister(self._line)
         self._line.close()
         self._line, self._listen_at = None, at.mono + AGAIN_S
+        self._exchange.is_receiving = False
