@@ -167,7 +167,9 @@ class Agent:
             if wrong:
                 raise MembershipError(wrong)
         if self._wakes is None:
-            self._wakes = WakeLine(self._settings.cluster.postgres, self._settings.schema)
+            self._wakes = WakeLine(
+                self._settings.cluster.postgres, self._settings.schema, self._db
+            )
         return self._db
 
     def _wait(self) -> None:

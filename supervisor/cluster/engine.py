@@ -92,14 +92,6 @@ def is_held(db: Connection, job: int, worker: int) -> bool:
     return db.execute(query(IS_MINE.format(lock="SHARE")), (job, worker)).fetchone() is not None
 
 
-def finish(db: Connection, job: int, worker: int) -> bool:
-    """End a job and free its lock; return False if it is no longer this worker's."""
-    if db.execute(query(IS_MINE.format(lock="UPDATE")), (job, worker)).fetchone() is None:
-        return False
-    end(db, job)
-    return True
-
-
 def finish_all(db: Connection, jobs: Sequence[int], worker: int) -> set[int]:
     """End those of the jobs that this worker still holds; return them."""
     found = db.execute(

@@ -73,6 +73,10 @@ class Exchange:
             for run, attempt, fence, job, is_taken in found
         }
 
+    def connection(self) -> Connection:
+        """Return the leader's connection. Raises: psycopg.Error."""
+        return self._shared.connection()
+
     @property
     def held(self) -> frozenset[Pair]:
         """Return the assignments that have not ended."""

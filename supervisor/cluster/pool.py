@@ -73,7 +73,7 @@ class ClusterPool(Processes):
         if self._line is None and at.mono >= self._listen_at:
             self._listen_at = at.mono + AGAIN_S
             try:
-                self._line = WakeLine(self._dsn, self._schema)
+                self._line = WakeLine(self._dsn, self._schema, self._exchange.connection())
             except (psycopg.Error, OSError):
                 return
             self._events.register(self._line, selectors.EVENT_READ, self)

@@ -15,7 +15,7 @@ _LIMITS = (
     ("lock_timeout", "'2s'"),
     ("idle_in_transaction_session_timeout", "'5s'"),
 )
-# Said to itself by a line that begins to listen.
+# Said for a line that begins to listen.
 _HELLO = "hello"
 _KEEPALIVE: dict[str, Any] = {
     "connect_timeout": CONNECT_S,
@@ -106,16 +106,20 @@ def query(text: str) -> LiteralString:
 class WakeLine:
     """A connection that learns when another host has something to do for us.
 
-    What it misses is found by looking. is_receiving: something has arrived, its own hello at
+    What it misses is found by looking. is_receiving: something has arrived, a hello at
     first; behind a pooler that gives away its session, nothing ever does.
     """
 
-    def __init__(self, dsn: str, schema: str) -> None:
-        """Begin to listen. Raises: psycopg.Error."""
+    def __init__(self, dsn: str, schema: str, other: Connection | None = None) -> None:
+        """Begin to listen. other: the connection that says hello. Raises: psycopg.Error."""
         self.is_receiving = False
+        self._said: set[str] = set()
         self._db = connect(dsn, schema)
+        # What comes with the answer to a statement is not left for `drain`.
+        self._db.add_notify_handler(lambda notice: self._said.add(notice.payload))
         self._db.execute(query(f'LISTEN "{channel_of(schema)}"'))
-        wake(self._db, schema, _HELLO)
+        if other is not None:
+            wake(other, schema, _HELLO)
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable."""
@@ -124,7 +128,7 @@ class WakeLine:
     def drain(self) -> set[str]:
         """Return what was said since the last call. Raises: psycopg.Error."""
         self._db.pgconn.consume_input()
-        said = set()
+        said, self._said = self._said, set()
         while (notice := self._db.pgconn.notifies()) is not None:
             said.add(notice.extra.decode(errors="replace"))
         self.is_receiving = self.is_receiving or bool(said)

@@ -126,7 +126,7 @@ def _seen(db: "Connection", context: DoctorContext, schema: str) -> Member:
     return Member(
         cluster.name,
         offset_s=offset_s,
-        wakes=_wakes(cluster.postgres, schema),
+        wakes=_wakes(cluster.postgres, schema, db),
         role_settings=_role_settings(db, schema),
         may_write=may_write,
         hosts=len(labels),
@@ -143,11 +143,11 @@ def _seen(db: "Connection", context: DoctorContext, schema: str) -> Member:
     )
 
 
-def _wakes(dsn: str, schema: str) -> bool:
-    """Return whether a line receives its own notification."""
+def _wakes(dsn: str, schema: str, db: "Connection") -> bool:
+    """Return whether a line receives the notification of another connection."""
     from supervisor.cluster import session
 
-    line, until = session.WakeLine(dsn, schema), time.monotonic() + WAKE_S
+    line, until = session.WakeLine(dsn, schema, db), time.monotonic() + WAKE_S
     try:
         while not line.is_receiving and (left_s := until - time.monotonic()) > 0:
             select.select([line.fileno()], [], [], left_s)

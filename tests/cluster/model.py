@@ -154,7 +154,8 @@ class Model:
         for living in list(host.living.values()):
             waits = living.job.if_lost is not IfLost.AGAIN and living.job.exclusive is None
             if is_cut_off and living.kill_at is None and not waits:
-                living.kill_at = self.now + self.dice.uniform(0, GRACE_S)
+                # Counted from the fence: who was frozen meanwhile has no time left.
+                living.kill_at = host.confirmed + FENCE_S + self.dice.uniform(0, GRACE_S)
             if living.kill_at is not None and self.now >= living.kill_at:
                 self._ends(host, living, State.INTERRUPTED)
             elif self.now >= living.until:
@@ -185,8 +186,7 @@ class Model:
 
     def _report(self, host: Host, key: Key, state: State) -> None:
         found = self.server.assignments.get(key)
-        is_mine = found is not None and found.worker == host.worker
-        if is_mine or (found is not None and self.without == "finish fence"):
+        if found is not None and found.worker == host.worker:
             del self.server.assignments[key]
             self.server.reports.append((key, host.name, state))
         del host.ended[key]
@@ -209,8 +209,10 @@ class Model:
         self.begun.setdefault(key[0], []).append(key)
         if job.if_lost is IfLost.NEVER and len(self.begun[key[0]]) > 1:
             self.broken.append(f"run {key[0]} of {job.name} began twice, though it must not")
+        # What is frozen executes nothing, and ends within a turn of its loop when it is thawed.
         for other in self.hosts.values():
-            for living in other.living.values():
+            is_frozen = self.now < other.frozen_until and self.without != "host fence"
+            for living in [] if is_frozen else other.living.values():
                 if self._lock(living.job) == self._lock(job) and living.key != key:
                     self.broken.append(f"{key} and {living.key} hold {self._lock(job)} together")
         host.living[key] = Living(key, job, self.now + self.dice.expovariate(1 / 40))
