@@ -21,6 +21,7 @@ from supervisor.cluster.shared_ledger import DeposedError, SharedLedger
 from supervisor.core import events as ev
 from supervisor.core.config_model import Cluster, IfLost, Job
 from supervisor.core.effects import KillStep, Launch, Note
+from supervisor.core.model import Reason, State
 from supervisor.log import ServiceLog
 
 # Where no wake-up arrives, reports are found by looking.
@@ -55,7 +56,7 @@ class Exchange:
         self._forces: dict[Pair, KillStep] = {}
         self._digested: list[int] = []
         # An exchange whose commit was not confirmed may have handed out what is outgoing.
-        self._is_unsure = False
+        self._is_unsure, self._losses = False, shared.losses
         waiting = [job.name for job in jobs if job.if_lost is IfLost.WAIT]
         self._dead_hosts = DeadHosts(cluster, waiting)
         self._beat_at = self._next_at = self._rest_until = 0.0
@@ -115,7 +116,7 @@ class Exchange:
             self._rest_until = at.mono + REST_S
             self._is_unsure = True
             return []
-        self._is_unsure = False
+        self._is_unsure, self._losses = False, self._shared.losses
         self._rest_until = at.mono + GATHER_S
         self._outgoing.clear()
         self._forces.clear()
@@ -134,6 +135,8 @@ class Exchange:
             raise DeposedError("another host has taken over")
         with db.transaction():
             self._shared.fence(db)
+            if self._shared.losses != self._losses:
+                self._reconcile(db, done, at)
             self._hand_out(db, done, at)
             self._end_forced(db, done, at)
             self._read(db, done, at)
@@ -301,6 +304,19 @@ class Exchange:
         for run, attempt, fence in found:
             engine.end(db, fence)
             send(db, Lost(run, attempt, host, is_final=True))
+
+    def _reconcile(self, db: Connection, done: Done, at: ev.At) -> None:
+        """Interrupt what was handed out and is unknown to a PostgreSQL that has lost commits.
+
+        A host that runs such an attempt ends it, as it ends all that it is not given.
+        """
+        runs = [run for run, _ in self._given]
+        found = db.execute("SELECT run, attempt FROM assignments WHERE run = ANY(%s)", (runs,))
+        for run, attempt in self._given.keys() - set(found):
+            done.ended.append((run, attempt))
+            cause = "PostgreSQL has lost its assignment"
+            end = State.INTERRUPTED, Reason.LOST, cause
+            done.events.append(ev.Judged(at, run, attempt, "an unknown host", *end))
 
     # --- hosts ---------------------------------------------------------------------
 

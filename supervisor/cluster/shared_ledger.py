@@ -58,13 +58,16 @@ class SharedLedger:
     """The shared ledger, as its leader writes it.
 
     is_behind: the last write failed, so what follows from the reports of hosts may not be
-    recorded.
+    recorded. losses: how often PostgreSQL has lost what it had confirmed.
     """
 
     def __init__(self, dsn: str, schema: str, leadership: Leadership) -> None:
-        self.is_behind = False
+        self.is_behind, self.losses = False, 0
         self._dsn, self._schema = dsn, schema
         self.leadership = leadership
+        # The newest turn that PostgreSQL has confirmed; None: none yet.
+        self._turn: int | None = None
+        self._damage = ""
         self._db: Connection | None = None
 
     def connection(self) -> Connection:
@@ -92,7 +95,9 @@ class SharedLedger:
             db = self.connection()
             with db.transaction():
                 turn = self._next_turn(db)
+                self._compare(turn)
                 _write(db, actions, turn)
+            self._turn = turn
             self.is_behind = False
         except _OF_A_VALUE as error:
             raise RowRefusedError(self._refused_among(actions), error) from error
@@ -109,6 +114,27 @@ class SharedLedger:
         if row is None:
             raise DeposedError("another host leads the cluster")
         return int(row[0])
+
+    def _compare(self, turn: int) -> None:
+        """Raise an error, once, if PostgreSQL does not have what it has confirmed.
+
+        So it is after a failover to a standby that was behind, or after a restored backup.
+        """
+        known = self._turn
+        if known is None or turn > known:
+            return
+        self._turn = None
+        self.losses += 1
+        self._damage = (
+            f"PostgreSQL has lost what it had confirmed, turns {turn} to {known}: what is known is"
+            " written again, and attempts of that time may begin twice"
+        )
+        raise LedgerUnavailableError(self._damage)
+
+    def pop_damage(self) -> str:
+        """Return, once, what PostgreSQL has lost."""
+        damage, self._damage = self._damage, ""
+        return damage
 
     def _refused_among(self, actions: Sequence[Written]) -> Written:
         """Return the action that cannot be written, by trying each alone."""
@@ -132,7 +158,8 @@ class SharedLedger:
             row = db.execute("SELECT value FROM shared WHERE key = 'turn'").fetchone()
             newest = int(row[0]) if row is not None else 0
             mirror.execute("BEGIN IMMEDIATE")
-            if turn > newest:  # the server has lost commits: what it has is what counts
+            if turn > newest:  # what it has is what counts
+                self._damage = f"PostgreSQL has lost what it had confirmed: turns up to {turn}"
                 turn = -1
             if turn < 0:
                 for table in TABLES.values():

@@ -49,6 +49,10 @@ class ClusterStore(Store):
         # What a crash loses here is in PostgreSQL, and the next start copies it.
         db.execute("PRAGMA synchronous = NORMAL")
 
+    def pop_damage(self) -> str:
+        """Return, once, what was lost here or in PostgreSQL."""
+        return "; ".join(filter(None, (super().pop_damage(), self._shared.pop_damage())))
+
     def purge(self, keep: History, now: datetime) -> Purged:
         """Delete runs beyond the limits, here and in PostgreSQL."""
         purged = super().purge(keep, now)
