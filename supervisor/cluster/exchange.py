@@ -15,7 +15,8 @@ import psycopg
 from supervisor.cluster import engine, session
 from supervisor.cluster.dead_hosts import DeadHosts
 from supervisor.cluster.exchange_state import Done, Given, Pair, judged
-from supervisor.cluster.messages import Began, Ended, Forgotten, Lost, Order, Report, send
+from supervisor.cluster.hand_out import hand_out
+from supervisor.cluster.messages import Began, Ended, Forgotten, Lost, Report, send
 from supervisor.cluster.session import Connection
 from supervisor.cluster.shared_ledger import DeposedError, SharedLedger
 from supervisor.core import events as ev
@@ -168,20 +169,10 @@ class Exchange:
         outgoing = [each for each in self._outgoing if _pair(each) not in known]
         if not outgoing:
             return
-        fences = engine.defer(db, self._new_jobs(db, outgoing))
-        rows = []
+        labels = [self._labels(launch.job.name) for launch in outgoing]
+        fences = hand_out(db, self._schema, self._config, outgoing, labels)
         for launch, fence in zip(outgoing, fences, strict=True):
-            run, job = launch.run, launch.job
-            given = msgspec.json.decode(run.set_json)
-            order = Order(run.due, run.trigger.value, given, run.dry_run)
-            body = msgspec.json.encode(order).decode().replace("\\u0000", "\\ufffd")
-            rows.append((run.id, run.attempt, fence, job.name, body))
-            done.given[run.id, run.attempt] = self._new(job.name, fence, at.mono)
-        db.execute(
-            "INSERT INTO assignments (run, attempt, fence, job, body) SELECT * FROM"
-            " unnest(%s::bigint[], %s::integer[], %s::bigint[], %s::text[], %s::text[])",
-            list(map(list, zip(*rows, strict=True))),
-        )
+            done.given[_pair(launch)] = self._new(launch.job.name, fence, at.mono)
         done.wakes.add("work")
 
     def _handed_out(self, db: Connection) -> dict[Pair, int]:
@@ -191,24 +182,6 @@ class Exchange:
             ([launch.run.id for launch in self._outgoing],),
         )
         return {(run, attempt): fence for run, attempt, fence in found}
-
-    def _new_jobs(self, db: Connection, launches: Sequence[Launch]) -> list[engine.NewJob]:
-        """Return the engine's jobs for these attempts, after the meaning of their queues."""
-        labels = [",".join(self._labels(each.job.name)) for each in launches]
-        names = {text: session.queue_of(self._schema, text, self._config) for text in labels}
-        db.execute(
-            "INSERT INTO queues SELECT name, labels, %s FROM unnest(%s::text[], %s::text[])"
-            " AS given (name, labels) ON CONFLICT DO NOTHING",
-            (self._config, list(names.values()), list(names)),
-        )
-        jobs = []
-        for launch, text in zip(launches, labels, strict=True):
-            job, (run, attempt) = launch.job, _pair(launch)
-            group = f"group/{job.exclusive}" if job.exclusive else f"job/{job.name}"
-            lock, once = f"{self._schema}/{group}", f"{self._schema}/{run}.{attempt}"
-            queue = names[text]
-            jobs.append(engine.NewJob(queue, "attempt", lock, once, "{}"))
-        return jobs
 
     def _end_forced(self, db: Connection, done: Done, at: ev.At) -> None:
         for (run, attempt), step in self._forces.items():
