@@ -87,6 +87,7 @@ class Host:
     ended: dict[Key, State] = field(default_factory=dict)
     away_until: float = 0.0
     frozen_until: float = 0.0
+    turn_at: float = 0.0
     dead_until: float = 0.0
     # As a leader, or a candidate.
     leads: int | None = None
@@ -150,6 +151,7 @@ class Model:
         """Let the processes of a host go on, and its supervisor's fence."""
         if self.now < max(host.frozen_until, host.dead_until):
             return
+        host.turn_at = self.now
         is_cut_off = self.now > host.confirmed + FENCE_S and self.without != "host fence"
         for living in list(host.living.values()):
             waits = living.job.if_lost is not IfLost.AGAIN and living.job.exclusive is None
@@ -210,9 +212,12 @@ class Model:
         if job.if_lost is IfLost.NEVER and len(self.begun[key[0]]) > 1:
             self.broken.append(f"run {key[0]} of {job.name} began twice, though it must not")
         # What is frozen executes nothing, and ends within a turn of its loop when it is thawed.
+        # What may run once and is in no group may end by itself on a host that is cut off.
         for other in self.hosts.values():
-            is_frozen = self.now < other.frozen_until and self.without != "host fence"
+            is_frozen = other.turn_at < other.frozen_until and self.without != "host fence"
             for living in [] if is_frozen else other.living.values():
+                if living.job.if_lost is not IfLost.AGAIN and living.job.exclusive is None:
+                    continue
                 if self._lock(living.job) == self._lock(job) and living.key != key:
                     self.broken.append(f"{key} and {living.key} hold {self._lock(job)} together")
         host.living[key] = Living(key, job, self.now + self.dice.expovariate(1 / 40))
