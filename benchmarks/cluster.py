@@ -1,6 +1,6 @@
 """What several hosts cost, beside the stock worker of the engine.
 
-    python benchmarks/cluster.py [--rounds N] [--only latency,burst,idle,takeover,tick]
+    python benchmarks/cluster.py [--rounds N] [--only PART,...]
                                  [--full-times] [--values FILE]
 
 Three hosts and a PostgreSQL of their own (scripts/embedded_postgres.py, in memory) on this
@@ -8,10 +8,11 @@ machine. Parts:
 
 latency   a request to its start, on the leader's host, on another one, by a stock worker
 burst     1,000 slots of one minute to the last start, and 1,000 jobs deferred to stock workers
-idle      transactions a second and PostgreSQL's CPU, for each host, over a minute
+idle      transactions a second and PostgreSQL's CPU, for each host, over half a minute
 takeover  the leading host is killed with all it runs: to the next leader, and to the start of
           what it lost. Scaled times, or the defaults with --full-times (takes minutes)
-tick      CPU of the leader for a minute with 10,000 jobs not due, and with ten
+growth    100, 1,000 and 3,000 simulated hosts: the server's CPU, late looks, a leader's look
+tick      CPU of the leader for a full minute with 10,000 jobs not due
 """
 
 import argparse
@@ -23,6 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import cluster_growth
 import cluster_hosts
 import measured as m
 import options
@@ -38,7 +40,7 @@ from scripts import embedded_postgres
 SCALED = {"heartbeat": "0.5s", "fence": "2s", "lease": "4s"}
 DEFAULTS = {"heartbeat": "5s", "fence": "30s", "lease": "60s"}
 REQUESTS, SLOTS, MANY = 30, 1000, 10_000
-IDLE_S = 60.0
+IDLE_S = 30.0
 NEVER = "0 0 29 2 *"
 
 
@@ -87,7 +89,7 @@ def latency(folder: Path, server: Any, times: dict[str, str], found: Measured) -
                 wait(lambda: hosts.starts().get(f"on-{host}") != before, "a start")  # noqa: B023
                 due = hosts.query("SELECT due FROM runs ORDER BY id DESC LIMIT 1")[0]
                 late_s = hosts.starts()[f"on-{host}"] - datetime.fromisoformat(due).timestamp()
-                add(found, "due to start, ms", side, late_s * 1000)
+                add(found, "cluster start", side, late_s)
                 wait(lambda: not open_runs(hosts), "its end")
     deferred(folder, server.dsn, found, REQUESTS, one_by_one=True)
 
@@ -99,11 +101,11 @@ def burst(folder: Path, server: Any, times: dict[str, str], found: Measured) -> 
     jobs = {f"j{n}": {"command": BODY, "cron": f"{minute} * * * *"} for n in range(SLOTS)}
     with cluster(folder / "c", server.dsn, jobs, DEFAULTS) as hosts:
         wait(lambda: len(hosts.starts()) == SLOTS, "all starts")
-        add(found, "1,000 to the last start, s", "hosts", max(hosts.starts().values()) - slot)
-        add(found, "1,000 to the first start, s", "hosts", min(hosts.starts().values()) - slot)
+        add(found, "cluster burst", "hosts", max(hosts.starts().values()) - slot)
+        add(found, "cluster burst first", "hosts", min(hosts.starts().values()) - slot)
         add(
             found,
-            "incidents of the burst",
+            "cluster burst incidents",
             "hosts",
             hosts.query("SELECT count(*) FROM incidents")[0],
         )
@@ -119,20 +121,20 @@ def idle(folder: Path, server: Any, times: dict[str, str], found: Measured) -> N
         each = IDLE_S * len(HOSTS)
         add(
             found,
-            "idle transactions a second, a host",
+            "cluster idle transactions",
             "hosts",
             (transactions(hosts) - before) / each,
         )
         add(
             found,
-            "idle PostgreSQL CPU, ms/s, a host",
+            "cluster idle PostgreSQL",
             "hosts",
-            (postgres_cpu_s(server) - cpu) / each * 1000,
+            (postgres_cpu_s(server) - cpu) / each,
         )
         found_lines = hosts.query(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'nightshift'"
         )
-        add(found, "connections, a host", "hosts", found_lines[0] / len(HOSTS))
+        add(found, "cluster connections", "hosts", found_lines[0] / len(HOSTS))
     with stock_workers(folder, stock_dsn(server.dsn), folder / "lines"):
         time.sleep(5)
         cpu = postgres_cpu_s(server)
@@ -140,15 +142,15 @@ def idle(folder: Path, server: Any, times: dict[str, str], found: Measured) -> N
         time.sleep(IDLE_S)
         add(
             found,
-            "idle transactions a second, a host",
+            "cluster idle transactions",
             "stock",
             (stock_transactions(server.dsn) - before) / each,
         )
         add(
             found,
-            "idle PostgreSQL CPU, ms/s, a host",
+            "cluster idle PostgreSQL",
             "stock",
-            (postgres_cpu_s(server) - cpu) / each * 1000,
+            (postgres_cpu_s(server) - cpu) / each,
         )
 
 
@@ -177,17 +179,16 @@ def takeover(folder: Path, server: Any, times: dict[str, str], found: Measured) 
             ),
             "a leader",
         )
-        label = f"heartbeat {times['heartbeat']}, lease {times['lease']}"
-        add(found, f"killed to next leader, s; {label}", "hosts", time.time() - killed)
+        add(found, "cluster takeover", "hosts", time.time() - killed)
         wait(
             lambda: hosts.query("SELECT value FROM shared WHERE key = 'turn'") != turn,
             "its first turn",
         )
-        add(found, f"killed to its first turn, s; {label}", "hosts", time.time() - killed)
+        add(found, "cluster takeover turn", "hosts", time.time() - killed)
         wait(lambda: hosts.starts()["long"] != began, "the lost attempt")
         add(
             found,
-            f"killed to lost attempt begun, s; {label}",
+            "cluster lost attempt",
             "hosts",
             hosts.starts()["long"] - killed,
         )
@@ -195,20 +196,18 @@ def takeover(folder: Path, server: Any, times: dict[str, str], found: Measured) 
 
 
 def tick(folder: Path, server: Any, times: dict[str, str], found: Measured) -> None:
-    """Measure the leader's CPU for a minute with nothing due."""
-    for count in (10, MANY):
-        jobs = {f"j{n}": {"command": BODY, "cron": NEVER} for n in range(count)}
-        with cluster(folder / str(count), server.dsn, jobs, DEFAULTS) as hosts:
-            (pid,) = leader_pids(hosts)
-            time.sleep(10)
-            before = cpu_s(pid)
-            time.sleep(60)
-            add(
-                found,
-                f"leader's CPU in a minute, {count:,} jobs, ms",
-                "hosts",
-                (cpu_s(pid) - before) * 1000,
-            )
+    """Measure the leader's CPU for a full minute with 10,000 jobs of which none is due.
+
+    From a second before it to a second after it, so a heartbeat may be in it.
+    """
+    jobs = {f"j{n}": {"command": BODY, "cron": NEVER} for n in range(MANY)}
+    with cluster(folder / "c", server.dsn, jobs, DEFAULTS) as hosts:
+        (pid,) = leader_pids(hosts)
+        time.sleep(10)
+        wait(lambda: time.time() % 60 >= 59, "second 59")
+        before = cpu_s(pid)
+        wait(lambda: 1 <= time.time() % 60 < 2, "the full minute")
+        add(found, "cluster minute", "hosts", cpu_s(pid) - before)
 
 
 def deferred(folder: Path, dsn: str, found: Measured, count: int, one_by_one: bool) -> None:
@@ -231,12 +230,12 @@ def deferred(folder: Path, dsn: str, found: Measured, count: int, one_by_one: bo
                 asked = time.time()
                 defer.defer(name=f"s{number}")
                 wait(lambda: f"s{number}" in starts(), "a start")  # noqa: B023
-                add(found, "due to start, ms", "stock", (starts()[f"s{number}"] - asked) * 1000)
+                add(found, "cluster start", "stock", starts()[f"s{number}"] - asked)
             return
         asked = time.time()
         defer.batch_defer(*({"name": f"s{number}"} for number in range(count)))
         wait(lambda: len(starts()) == count, "all starts")
-        add(found, "1,000 to the last start, s", "stock", max(starts().values()) - asked)
+        add(found, "cluster burst", "stock", max(starts().values()) - asked)
 
 
 def stock_dsn(dsn: str) -> str:
@@ -310,11 +309,12 @@ def postgres_cpu_s(server: Any) -> float:
 def add(found: Measured, row: str, side: str, value: float) -> None:
     """Add a value; of latencies also to the row of their 99th percentile."""
     found.add(row, ALL, side, value)
-    if row.endswith("ms") and "start" in row:
+    if row == "cluster start":
         found.add(f"{row} {m.P99}", ALL, side, value)
 
 
 PARTS: dict[str, Callable[[Path, Any, dict[str, str], Measured], None]] = {
+    "growth": cluster_growth.growth,
     "latency": latency,
     "burst": burst,
     "idle": idle,

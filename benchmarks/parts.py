@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rows import (
     BACKUP_MB,
     BURST,
+    CLUSTER,
     ENDURANCE,
     GROWTH,
     PAGE,
@@ -64,6 +65,11 @@ def _endurance(*options: str) -> Play:
     return Play("endurance", ("endurance.py", *options), 1800, 60, ENDURANCE, most_rounds=1)
 
 
+def _cluster(*parts: str, round_s: float) -> Play:
+    command = ("cluster.py", "--only", ",".join(parts))
+    return Play("cluster", command, round_s, 60, CLUSTER, most_rounds=1)
+
+
 _PAGE = Play("page", ("page.py",), 60, 120, PAGE)
 FULL = (
     _burst("commands", "a,e", 900),
@@ -78,6 +84,7 @@ FULL = (
     _replication("replication-large", REPLICATION_ROWS[1], 900),
     Play("sync", ("sync.py",), 120, 120, SYNC),
     _PAGE,
+    _cluster("latency", "burst", "idle", "takeover", "tick", "growth", round_s=900),
     _growth(),
     _endurance(),
 )
@@ -91,6 +98,7 @@ QUICK = (
     _replication("replication", 10_000, 180),
     Play("sync", ("sync.py",), 120, 120, SYNC),
     _PAGE,
+    _cluster("latency", "growth", round_s=300),
     _growth("--quick"),
     _endurance("--runs", "100", "--every", "50"),
 )

@@ -26,6 +26,7 @@ class Unit:
 
 S, MS, MB = Unit("s", 3), Unit("ms", 2, 1e3), Unit("MB", 1, 1e-6)
 KB, COUNT = Unit("kB", 1, 1e-3), Unit("requests", 0)
+EACH = Unit("", 2)
 PER_START = Unit("ms", 3, 1.0)  # a thousand starts: total seconds are milliseconds for each
 
 
@@ -131,6 +132,40 @@ PAGE = (
     Row("page change", "page of 100 jobs: a change of a job, to the page", MS, limit=1.0),
     Row("page memory", "PSS of what serves the page", MB, CRONSTABLE, limit=40e6),
 )
+# Several hosts, beside three stock workers of Procrastinate.
+_STOCK = "stock"
+_A_HOST = "a host with nothing to do"
+CLUSTER = (
+    Row("cluster burst", "1,000 slots over three hosts, to the last start", S, _STOCK, 1.0,
+        ours="hosts"),
+    Row("cluster burst first", "the same, to the first start", S, ours="hosts"),
+    Row("cluster start", "request to start on the leader's host", MS, _STOCK, ours="same host"),
+    Row("cluster start", "request to start on another host", MS, _STOCK, limit=50e-3,
+        ours="other host"),
+    Row(f"cluster start {P99}", "the same, 99 of 100 within", MS, _STOCK, limit=250e-3,
+        ours="other host"),
+    Row("cluster idle transactions", f"{_A_HOST}: transactions a second", EACH, _STOCK, limit=1.0,
+        ours="hosts"),
+    Row("cluster idle PostgreSQL", f"{_A_HOST}: PostgreSQL's CPU a second", MS, _STOCK,
+        limit=0.3e-3, ours="hosts"),
+    Row("cluster connections", f"{_A_HOST}: connections", EACH, ours="hosts"),
+    Row("cluster takeover", "leader killed, to the next (short lease)", S, ours="hosts"),
+    Row("cluster lost attempt", "the same, to the start of what it ran", S, ours="hosts"),
+    Row("cluster minute", "leader's CPU of a full minute with 10,000 jobs not due", MS,
+        limit=5e-3, ours="hosts"),
+    *(
+        row
+        for hosts in ("100", "1,000", "3,000")
+        for row in (
+            Row(f"cluster {hosts} hosts: PostgreSQL", f"{hosts} hosts: PostgreSQL's cores", EACH,
+                ours="hosts"),
+            Row(f"cluster {hosts} hosts: look", f"{hosts} hosts: a leader's look at all", MS,
+                ours="hosts"),
+            Row(f"cluster {hosts} hosts: late {P99}", f"{hosts} hosts: looks late, 99 of 100"
+                " within", MS, ours="hosts"),
+        )
+    ),
+)  # fmt: skip
 GROWN = 1.05
 ENDURANCE = (
     Row("endurance", "PSS of all processes after thousands of runs", MB, "the first", GROWN,

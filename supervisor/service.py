@@ -115,7 +115,7 @@ class Service:
         self._put_aside = folder.make_inside()
         first = _load(settings, folder)
         config = settings.apply_overrides(first.config)
-        self.bridge = LoopBridge(_initial_facts(settings))
+        self.bridge = self._make_bridge(settings, config)
         # Bind before anything runs, so that nothing runs if binding fails.
         self._api = ApiServer(settings.socket, config.api, self.bridge, folder.root)
         self.bridge.facts = replace(self.bridge.facts, metrics=self._listen(settings, config))
@@ -193,6 +193,18 @@ class Service:
 
     def _make_loop(self, *parts: Any) -> Loop:
         return Loop(*parts)
+
+    def _make_bridge(self, settings: Settings, config: Config) -> LoopBridge:
+        """Return the bridge; in a cluster its agent has a line of its own to it."""
+        facts = initial_facts(settings)
+        if config.cluster is None or not settings.calendar:
+            return LoopBridge(facts)
+        from supervisor.cluster.agent_line import AgentLine, HostBridge
+        from supervisor.cluster.agent_messages import PATH
+
+        bridge = HostBridge(facts)
+        AgentLine(Path(settings.state, PATH), bridge)
+        return bridge
 
     def _more_owners(self, settings: Settings, config: Config) -> tuple[InternalJobOwner, ...]:
         """Return the owners of further internal jobs: the cluster's agent, if there is one."""
@@ -287,7 +299,8 @@ def keeper_settings(folder: StateDir, umask: int) -> dict[str, Any]:
     }
 
 
-def _initial_facts(settings: Settings) -> Facts:
+def initial_facts(settings: Settings) -> Facts:
+    """Return what a service knows of itself before it reads anything."""
     now = datetime.now(UTC)
     return Facts(
         version=__version__,

@@ -106,6 +106,9 @@ ALLOWED = {
     " supervisor.cli.client supervisor.cli.errors supervisor.containment.internal_jobs"
     " supervisor.containment.processes supervisor.log supervisor.state_dir",
     "supervisor.cluster.leader": "supervisor.* ",
+    # the supervisor's end of the agent's line submits requests, as the API does
+    "supervisor.cluster.agent_line": "supervisor.api.bridge supervisor.cluster.agent_messages"
+    " supervisor.core.*",
     # assembly: may import everything
     "supervisor.runtime": "supervisor.* workers.units",
     "supervisor.service": "supervisor.* workers.units",

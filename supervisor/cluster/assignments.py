@@ -2,25 +2,36 @@
 
 Each look compares what PostgreSQL says this host holds with what its supervisor runs, and
 makes the two agree. So it does not matter what was lost in between: a message, the agent,
-or the supervisor.
+or the supervisor. What a look finds is one transaction, however many attempts it is about.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 
 from supervisor.cluster import engine, session
+from supervisor.cluster.agent_messages import Answer, Assign
 from supervisor.cluster.agent_settings import AgentSettings
-from supervisor.cluster.local_host import HostRefusedError, LocalHost
-from supervisor.cluster.messages import Began, Ended, Order, send
+from supervisor.cluster.local_host import HostLine, LocalHost
+from supervisor.cluster.messages import Began, Ended, Order, Report, send_all
 from supervisor.cluster.session import Connection
-from supervisor.core import responses
 from supervisor.core.assignment_key import AssignmentKey
 from supervisor.core.model import Reason, State
 from supervisor.core.views import RunView
 
-# Assignments fetched in one statement; more in one are hardly faster.
-FETCHED_AT_ONCE = 8
+_COLUMNS = "run, attempt, fence, job, body, force"
+# The queues of a text whose labels this host has; without any, none is fetched from.
+_FETCH = f"""WITH fetched AS MATERIALIZED (
+    SELECT (job).id FROM (
+        SELECT procrastinate_fetch_job_v2(ARRAY(
+            SELECT name FROM queues WHERE config = %(config)s
+            AND (labels = '' OR string_to_array(labels, ',') <@ %(labels)s)
+        )::varchar[], %(worker)s) AS job FROM generate_series(1, %(most)s)
+    ) AS each WHERE (job).id IS NOT NULL)
+UPDATE assignments SET host = %(host)s, worker = %(worker)s FROM fetched
+WHERE fence = fetched.id RETURNING {_COLUMNS}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,6 @@ class Assignment:
     job: str
     order: Order
     force: str
-    local_run: int | None
 
     @property
     def key(self) -> AssignmentKey:
@@ -41,120 +51,153 @@ class Assignment:
         return AssignmentKey(self.run, self.attempt, self.fence, self.order.trigger)
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the supervisor has answered about an assignment; local_run 0: nothing yet.
+
+    is_noted: PostgreSQL knows the local run. is_begun: its start was reported.
+    """
+
+    local_run: int = 0
+    is_noted: bool = False
+    is_begun: bool = False
+    is_cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """An assignment that has ended here. local_run: 0 if it was not begun."""
+
+    assignment: Assignment
+    report: Ended
+    local_run: int = 0
+
+
+@dataclass(slots=True)
+class Found:
+    """What a look has found, to be written in one transaction."""
+
+    over: list[Over] = field(default_factory=list)
+    begun: list[tuple[int, Began]] = field(default_factory=list)
+
+
 class Assignments:
     """What one worker of the engine holds, and what has been said of it."""
 
-    def __init__(self, settings: AgentSettings, local: LocalHost, worker: int) -> None:
+    def __init__(
+        self, settings: AgentSettings, local: LocalHost, line: HostLine, worker: int
+    ) -> None:
+        """Know nothing yet: the first look gives the supervisor all that is held."""
         self._settings, self._local, self._worker = settings, local, worker
-        self._begun: set[int] = set()  # fences whose start was reported
-        self._cancelled: set[int] = set()
+        self._line = line
+        self._given: dict[int, Given] = {}  # by fence
+        self._is_new = True
 
-    def settle(self, db: Connection) -> int:
-        """Make supervisor and PostgreSQL agree; return how many assignments are held.
+    @property
+    def held(self) -> int:
+        """Return how many assignments the last look has left."""
+        return len(self._given)
 
-        Raises: psycopg.Error, HostRefusedError if the supervisor is not there.
+    def settle(self, db: Connection) -> None:
+        """Make supervisor and PostgreSQL agree.
+
+        Raises: psycopg.Error, OSError if the supervisor is not there.
         """
-        held = self._held(db)
-        count = 0
-        for assignment in held:
-            count += not self._settle_one(db, assignment)
-        return count
+        answers = self._line.drain()
+        if not (self._given or answers or self._is_new):
+            return
+        held = {each.fence: each for each in self._read_held(db)}
+        self._is_new = False
+        self._given = {fence: self._given[fence] for fence in self._given.keys() & held.keys()}
+        found = Found()
+        for answer in answers:
+            if answer.fence in held:
+                self._take(found, held[answer.fence], answer)
+        over = {each.assignment.fence for each in found.over}
+        self._give([held[fence] for fence in held.keys() - self._given.keys() - over])
+        for fence, given in self._given.items():
+            if held[fence].force and given.local_run and not given.is_cancelled:
+                self._local.cancel(given.local_run)
+                self._given[fence] = replace(given, is_cancelled=True)
+        self._write(db, found)
 
-    def fetch(self, db: Connection, config: int, places: int) -> int:
-        """Take what this host may run, at most so many; return how many it took."""
-        queues = [
-            name
-            for name, labels in db.execute(
-                "SELECT name, labels FROM queues WHERE config = %s", (config,)
-            )
-            if set(filter(None, labels.split(","))) <= self._settings.labels
-        ]
-        taken = 0
-        while queues and taken < places:
-            with db.transaction():
-                most = min(FETCHED_AT_ONCE, places - taken)
-                found = engine.fetch(db, queues, self._worker, most)
-                db.execute(
-                    "UPDATE assignments SET host = %s, worker = %s WHERE fence = ANY(%s)",
-                    (self._settings.host, self._worker, [job.id for job in found]),
-                )
-            taken += len(found)
-            if not found:
-                break
-        return taken
+    def fetch(self, db: Connection, config: int) -> None:
+        """Take what this host may run, as far as it has places, and begin it.
 
-    def end_unassigned(self, db: Connection) -> None:
-        """End the runs that PostgreSQL does not give to this host any more."""
-        running = self._local.assigned()
-        mine = {each.local_run for each in self._held(db)} if running else set()
-        for run in running:
-            if run.id not in mine:
-                self._local.cancel(run.id)
+        Raises: psycopg.Error, OSError if the supervisor is not there.
+        """
+        free = self._settings.places - self.held
+        if free < 1:
+            return
+        given = {
+            "config": config,
+            "labels": sorted(self._settings.labels),
+            "worker": self._worker,
+            "host": self._settings.host,
+            "most": free,
+        }
+        self._is_new = True  # if this fails, something may be held that is not known
+        self._give(list(map(_assignment, db.execute(_FETCH, given))))
+        self._is_new = False
 
-    def _held(self, db: Connection) -> list[Assignment]:
+    def end_unassigned(self) -> None:
+        """End the runs that PostgreSQL does not give to this host any more.
+
+        What should run and does not is given again by the next look.
+
+        Raises: HostRefusedError.
+        """
+        if not all(given.local_run for given in self._given.values()):
+            return  # it may run under a number that is not known yet
+        running = {run.id for run in self._local.assigned()}
+        mine = {given.local_run for given in self._given.values()}
+        for number in running - mine:
+            self._local.cancel(number)
+        for fence, given in list(self._given.items()):
+            if given.local_run not in running:
+                del self._given[fence]
+                self._is_new = True
+
+    def _read_held(self, db: Connection) -> list[Assignment]:
         found = db.execute(
-            "SELECT run, attempt, fence, job, body, force, local_run FROM assignments"
-            " WHERE worker = %s AND ended_at IS NULL ORDER BY fence",
-            (self._worker,),
+            session.query(
+                f"SELECT {_COLUMNS} FROM assignments"
+                " WHERE host = %s AND worker = %s AND ended_at IS NULL ORDER BY fence"
+            ),
+            (self._settings.host, self._worker),
         )
-        return [
-            Assignment(run, attempt, fence, job, _order(body), force, local)
-            for run, attempt, fence, job, body, force, local in found
-        ]
+        return list(map(_assignment, found))
 
-    def _settle_one(self, db: Connection, assignment: Assignment) -> bool:
-        """Settle one assignment; return whether it has ended."""
-        if assignment.force and assignment.local_run is None:
-            return self._report(db, assignment, self._not_begun(assignment))
-        try:
-            answer = self._local.assign(assignment.job, assignment.key, assignment.order)
-        except HostRefusedError:
-            if assignment.local_run is None:  # never begun here, and not wanted here
-                return self._report(db, assignment, self._not_begun(assignment))
-            raise
-        if assignment.local_run != answer.run.id:
-            self._note_local_run(db, assignment, answer.run.id)
-        if answer.is_over:
-            return self._report(db, assignment, self._ended(assignment, answer))
-        if assignment.force and assignment.fence not in self._cancelled:
-            self._local.cancel(answer.run.id)
-            self._cancelled.add(assignment.fence)
-        if answer.run.pid and assignment.fence not in self._begun:
-            self._begin(db, assignment, answer.run.pid)
-        return False
+    # --- the supervisor ------------------------------------------------------------
 
-    def _note_local_run(self, db: Connection, assignment: Assignment, local_run: int) -> None:
-        db.execute(
-            "UPDATE assignments SET local_run = %s WHERE fence = %s AND worker = %s",
-            (local_run, assignment.fence, self._worker),
+    def _give(self, new: Sequence[Assignment]) -> None:
+        """Give assignments to the supervisor, which answers each."""
+        for each in new:
+            self._given[each.fence] = Given()
+        self._line.give(
+            [
+                Assign(each.job, each.key, each.order.due, each.order.set, each.order.dry_run)
+                for each in sorted(new, key=lambda each: each.fence)
+            ]
         )
 
-    def _begin(self, db: Connection, assignment: Assignment, pid: int) -> None:
-        began = Began(assignment.run, assignment.attempt, self._settings.host, pid)
-        with db.transaction():
-            send(db, began)
-            session.wake(db, self._settings.schema, "leader")
-        self._begun.add(assignment.fence)
-
-    def _report(self, db: Connection, assignment: Assignment, report: Ended) -> bool:
-        """Report the end and free the lock, if this host still holds it; return True."""
-        with db.transaction():
-            if engine.finish(db, assignment.fence, self._worker):
-                send(db, report)
-                # What was never begun may be handed out again under the same number.
-                what = "UPDATE assignments SET ended_at = now(), body = ''"
-                what = what if report.is_begun else "DELETE FROM assignments"
-                db.execute(session.query(f"{what} WHERE fence = %s"), (assignment.fence,))
-                session.wake(db, self._settings.schema, "leader")
-            else:
-                # It was given to another host: this one came too late.
-                db.execute(
-                    "UPDATE assignments SET worker = NULL WHERE fence = %s AND worker = %s",
-                    (assignment.fence, self._worker),
-                )
-        self._begun.discard(assignment.fence)
-        self._cancelled.discard(assignment.fence)
-        return True
+    def _take(self, found: Found, assignment: Assignment, answer: Answer) -> None:
+        """Note what the supervisor has said of an assignment."""
+        run, given = answer.run, self._given.get(assignment.fence) or Given()
+        if run is None:  # it was never begun here, and is not wanted here
+            found.over.append(Over(assignment, self._not_begun(assignment)))
+        elif answer.is_over and not run.attempt:
+            # It waited for a place here until the supervisor stopped.
+            found.over.append(Over(assignment, self._not_begun(assignment)))
+        elif answer.is_over:
+            found.over.append(Over(assignment, self._ended(assignment, run), run.id))
+        else:
+            if run.pid and not given.is_begun:
+                began = Began(assignment.run, assignment.attempt, self._settings.host, run.pid)
+                found.begun.append((assignment.fence, began))
+            self._given[assignment.fence] = replace(given, local_run=run.id)
+            return
+        self._given.pop(assignment.fence, None)
 
     def _not_begun(self, assignment: Assignment) -> Ended:
         return Ended(
@@ -165,10 +208,7 @@ class Assignments:
             is_begun=False,
         )
 
-    def _ended(self, assignment: Assignment, answer: responses.Assigned) -> Ended:
-        run = answer.run
-        if run.attempt == 0:  # it waited for a place here until the supervisor stopped
-            return self._not_begun(assignment)
+    def _ended(self, assignment: Assignment, run: RunView) -> Ended:
         return Ended(
             assignment.run,
             assignment.attempt,
@@ -185,10 +225,72 @@ class Assignments:
             log_bytes=run.log_bytes,
         )
 
+    # --- PostgreSQL ----------------------------------------------------------------
+
+    def _write(self, db: Connection, found: Found) -> None:
+        """Write what a look has found. Raises: psycopg.Error."""
+        over = {each.assignment.fence for each in found.over}
+        begun = [(fence, report) for fence, report in found.begun if fence not in over]
+        new = {
+            fence: given.local_run
+            for fence, given in self._given.items()
+            if given.local_run and not given.is_noted
+        }
+        if not (found.over or begun or new):
+            return
+        with db.transaction():
+            reports: list[Report] = [report for _, report in begun]
+            reports += self._end(db, found.over)
+            self._note_local_runs(db, new)
+            if reports:
+                send_all(db, reports)
+                session.wake(db, self._settings.schema, "leader")
+        for fence in new:
+            self._given[fence] = replace(self._given[fence], is_noted=True)
+        for fence, _ in begun:
+            self._given[fence] = replace(self._given[fence], is_begun=True)
+
+    def _end(self, db: Connection, over: Sequence[Over]) -> list[Ended]:
+        """Free the locks of what has ended; return the reports, without those that are late."""
+        if not over:
+            return []
+        fences = [each.assignment.fence for each in over]
+        mine = engine.finish_all(db, fences, self._worker)
+        in_time = [each for each in over if each.assignment.fence in mine]
+        begun = {each.assignment.fence: each.local_run for each in in_time if each.local_run}
+        if begun:
+            db.execute(
+                "UPDATE assignments SET ended_at = now(), body = '', local_run = given.run"
+                " FROM unnest(%s::bigint[], %s::bigint[]) AS given (fence, run)"
+                " WHERE assignments.fence = given.fence",
+                (list(begun), list(begun.values())),
+            )
+        # What was never begun may be handed out again under the same number.
+        if unbegun := list(mine - set(begun)):
+            db.execute("DELETE FROM assignments WHERE fence = ANY(%s)", (unbegun,))
+        # These were given to another host: this one came too late.
+        if late := list(set(fences) - mine):
+            db.execute(
+                "UPDATE assignments SET worker = NULL WHERE fence = ANY(%s) AND worker = %s",
+                (late, self._worker),
+            )
+        return [each.report for each in in_time]
+
+    def _note_local_runs(self, db: Connection, runs: Mapping[int, int]) -> None:
+        """Write where the output of attempts lies on this host."""
+        if runs:
+            db.execute(
+                "UPDATE assignments SET local_run = given.run"
+                " FROM unnest(%s::bigint[], %s::bigint[]) AS given (fence, run)"
+                " WHERE assignments.fence = given.fence AND worker = %s",
+                (list(runs), list(runs.values()), self._worker),
+            )
+
+
+def _assignment(row: tuple[Any, ...]) -> Assignment:
+    run, attempt, fence, job, body, force = row
+    return Assignment(run, attempt, fence, job, msgspec.json.decode(body, type=Order), force)
+
 
 def _result(run: RunView) -> str | None:
     return None if run.result is None else msgspec.json.encode(run.result).decode()
-
-
-def _order(body: str) -> Order:
-    return msgspec.json.decode(body, type=Order)

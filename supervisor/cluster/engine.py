@@ -20,7 +20,8 @@ _FUNCTIONS = (
     "procrastinate_unregister_worker_v1(bigint)",
     "procrastinate_update_heartbeat_v1(bigint)",
 )
-_IS_MINE = (
+# Locks a job if its worker still holds it.
+IS_MINE = (
     "SELECT 1 FROM procrastinate_jobs"
     " WHERE id = %s AND worker_id = %s AND status = 'doing' FOR {lock}"
 )
@@ -88,15 +89,18 @@ def fetch(db: Connection, queues: Sequence[str], worker: int, most: int) -> list
 
 def is_held(db: Connection, job: int, worker: int) -> bool:
     """Lock the job against a change of its holder; return whether this worker holds it."""
-    return db.execute(query(_IS_MINE.format(lock="SHARE")), (job, worker)).fetchone() is not None
+    return db.execute(query(IS_MINE.format(lock="SHARE")), (job, worker)).fetchone() is not None
 
 
-def finish(db: Connection, job: int, worker: int) -> bool:
-    """End a job and free its lock; return False if it is no longer this worker's."""
-    if db.execute(query(_IS_MINE.format(lock="UPDATE")), (job, worker)).fetchone() is None:
-        return False
-    end(db, job)
-    return True
+def finish_all(db: Connection, jobs: Sequence[int], worker: int) -> set[int]:
+    """End those of the jobs that this worker still holds; return them."""
+    found = db.execute(
+        "WITH mine AS MATERIALIZED (SELECT id FROM procrastinate_jobs WHERE id = ANY(%s)"
+        " AND worker_id = %s AND status = 'doing' ORDER BY id FOR UPDATE)"
+        " SELECT id, procrastinate_finish_job_v1(id, 'failed', true) FROM mine",
+        (list(jobs), worker),
+    )
+    return {int(number) for number, _ in found}
 
 
 def end(db: Connection, job: int) -> None:
@@ -132,15 +136,14 @@ def beat(db: Connection, worker: int) -> bool:
 
     The engine's own function says nothing then. Not synced: a lost heartbeat is none.
     """
-    with db.transaction():
-        db.execute("SET LOCAL synchronous_commit = off")
-        found = db.execute(
-            "SELECT 1 FROM procrastinate_workers WHERE id = %s FOR UPDATE", (worker,)
-        ).fetchone()
-        if found is None:
-            return False
-        db.execute("SELECT procrastinate_update_heartbeat_v1(%s)", (worker,))
-        return True
+    found = db.execute(
+        "WITH mine AS MATERIALIZED ("
+        " SELECT id, set_config('synchronous_commit', 'off', true) FROM procrastinate_workers"
+        " WHERE id = %s FOR UPDATE)"
+        " SELECT procrastinate_update_heartbeat_v1(id) FROM mine",
+        (worker,),
+    ).fetchone()
+    return found is not None
 
 
 def heartbeats(db: Connection) -> dict[int, str]:

@@ -13,19 +13,23 @@ from functools import partial
 import msgspec
 import psycopg
 
-from supervisor.cluster import engine, known_hosts, session
+from supervisor.cluster import engine, known_hosts, session, take_back
 from supervisor.cluster.dead_hosts import DeadHosts
 from supervisor.cluster.exchange_state import Done, Given, Pair, judged
-from supervisor.cluster.messages import Began, Ended, Forgotten, Lost, Order, Report, send
+from supervisor.cluster.hand_out import hand_out
+from supervisor.cluster.messages import Began, Ended, Forgotten, Lost, Report, send
 from supervisor.cluster.session import Connection
 from supervisor.cluster.shared_ledger import DeposedError, SharedLedger
 from supervisor.core import events as ev
-from supervisor.core.cluster_hosts import in_words, labels_for
+from supervisor.core.cluster_hosts import labels_for
 from supervisor.core.config_model import Cluster, IfLost, Job
 from supervisor.core.effects import KillStep, Launch
+from supervisor.core.model import Reason, State
 
-# What no notification announces is found by looking.
-LOOK_EVERY_S = 1.5
+# Where no wake-up arrives, reports are found by looking.
+POLL_EVERY_S = 1.0
+# From one exchange to the next: what comes meanwhile is one transaction.
+GATHER_S = 0.03
 # After an error of PostgreSQL.
 REST_S = 1.0
 MOST_REPORTS = 500
@@ -52,10 +56,14 @@ class Exchange:
         self._outgoing: list[Launch] = []
         self._forces: dict[Pair, KillStep] = {}
         self._digested: list[int] = []
+        # An exchange whose commit was not confirmed may have handed out what is outgoing.
+        self._is_unsure, self._losses = False, shared.losses
         waiting = [job.name for job in jobs if job.if_lost is IfLost.WAIT]
         self._dead_hosts = DeadHosts(cluster, waiting)
         self._beat_at = self._next_at = self._rest_until = 0.0
-        self.is_woken, self._is_new = False, True
+        # is_receiving: wake-ups arrive, so nothing has to be looked for between heartbeats.
+        self.is_woken = self.is_receiving = False
+        self._is_new = True
         mono = time.monotonic()
         found = shared.connection().execute(
             # Also what has ended if the end, which a report tells, is not recorded yet.
@@ -69,6 +77,10 @@ class Exchange:
             (run, attempt): replace(self._new(job, on_host, fence, mono), begun=is_taken)
             for run, attempt, fence, job, is_taken, on_host in found
         }
+
+    def connection(self) -> Connection:
+        """Return the leader's connection. Raises: psycopg.Error."""
+        return self._shared.connection()
 
     @property
     def held(self) -> frozenset[Pair]:
@@ -105,15 +117,19 @@ class Exchange:
         except (psycopg.Error, OSError) as error:
             self._shared.drop()
             self._rest_until = at.mono + REST_S
+            self._is_unsure = True
             return [ev.ExchangeFailed(at, str(error).strip())]
-        self._is_new = False
+        self._is_new = self._is_unsure = False
+        self._losses = self._shared.losses
+        self._rest_until = at.mono + GATHER_S
         self._outgoing.clear()
         self._forces.clear()
         self._given |= done.given
         for pair in done.ended:
             self._given.pop(pair, None)
         self._digested = done.read
-        self._next_at = at.mono + min(LOOK_EVERY_S, self._cluster.heartbeat_s)
+        every_s = self._cluster.heartbeat_s
+        self._next_at = at.mono + (every_s if self.is_receiving else min(POLL_EVERY_S, every_s))
         return done.events
 
     def _exchange(self, done: Done, at: ev.At) -> None:
@@ -123,12 +139,16 @@ class Exchange:
             raise DeposedError("another host has taken over")
         with db.transaction():
             self._shared.fence(db)
+            if self._shared.losses != self._losses:
+                self._reconcile(db, done, at)
             self._hand_out(db, done, at)
             self._end_forced(db, done, at)
-            self._take_back_old(db, done, at)
-            self._take_back(db, done, at)
+            if self._is_new:
+                take_back.of_older_texts(db, self._config, done, at)
             self._read(db, done, at)
             if is_due:
+                lease_s = self._cluster.lease_s
+                take_back.of_no_host(db, self._config, lease_s, self._given, done, at)
                 self._look(db, done, at)
             for whom in sorted(done.wakes):
                 session.wake(db, self._schema, whom)
@@ -143,61 +163,38 @@ class Exchange:
         return Given(fence, labels_for(job, on_host), waits, mono)
 
     def _hand_out(self, db: Connection, done: Done, at: ev.At) -> None:
-        # An exchange whose commit was not confirmed may have handed them out.
-        known = self._handed_out(db)
-        outgoing = [each for each in self._outgoing if _pair(each) not in known]
+        known = self._handed_out(db) if self._is_unsure else {}
         for launch in self._outgoing:
             if _pair(launch) in known:
                 fence = known[_pair(launch)]
                 run, name = launch.run, launch.job.name
                 done.given[_pair(launch)] = self._new(name, run.on_host, fence, at.mono)
+        outgoing = [each for each in self._outgoing if _pair(each) not in known]
         if not outgoing:
             return
-        new = [self._new_job(db, launch) for launch in outgoing]
-        fences = engine.defer(db, new)
-        rows = []
+        labels = [
+            labels_for(self._jobs.get(launch.job.name), launch.run.on_host) for launch in outgoing
+        ]
+        fences = hand_out(db, self._schema, self._config, outgoing, labels)
         for launch, fence in zip(outgoing, fences, strict=True):
-            run, job = launch.run, launch.job
-            asked = msgspec.json.decode(run.set_json)
-            order = Order(run.due, run.trigger.value, asked, run.dry_run)
-            body = msgspec.json.encode(order).decode().replace("\\u0000", "\\ufffd")
-            rows.append((run.id, run.attempt, fence, job.name, body))
-            given = self._new(job.name, run.on_host, fence, at.mono)
-            done.given[run.id, run.attempt] = given
-        db.cursor().executemany(
-            "INSERT INTO assignments (run, attempt, fence, job, body) VALUES (%s, %s, %s, %s, %s)",
-            rows,
-        )
+            given = self._new(launch.job.name, launch.run.on_host, fence, at.mono)
+            done.given[_pair(launch)] = given
         done.wakes.add("work")
 
     def _handed_out(self, db: Connection) -> dict[Pair, int]:
         """Return those of the outgoing attempts that have an assignment, with their fences."""
-        if not self._outgoing:
-            return {}
         found = db.execute(
             "SELECT run, attempt, fence FROM assignments WHERE run = ANY(%s)",
             ([launch.run.id for launch in self._outgoing],),
         )
         return {(run, attempt): fence for run, attempt, fence in found}
 
-    def _new_job(self, db: Connection, launch: Launch) -> engine.NewJob:
-        job, run = launch.job, launch.run
-        labels = labels_for(self._jobs.get(job.name), run.on_host)
-        queue = session.queue_of(self._schema, ",".join(labels), self._config)
-        db.execute(
-            "INSERT INTO queues VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            (queue, ",".join(labels), self._config),
-        )
-        group = f"group/{job.exclusive}" if job.exclusive else f"job/{job.name}"
-        lock, once = f"{self._schema}/{group}", f"{self._schema}/{run.id}.{run.attempt}"
-        return engine.NewJob(queue, "attempt", lock, once, "{}")
-
     def _end_forced(self, db: Connection, done: Done, at: ev.At) -> None:
         for (run, attempt), step in self._forces.items():
             given = self._given.get((run, attempt)) or done.given.get((run, attempt))
             if given is None:
                 continue
-            if self._withdraw(db, done, run, attempt, given.fence):
+            if take_back.withdraw(db, done, run, attempt, given.fence):
                 done.events.append(ev.NotBegun(at, run, attempt))
                 continue
             db.execute(
@@ -205,50 +202,6 @@ class Exchange:
                 (step.value, run, attempt),
             )
             done.wakes.add("work")
-
-    def _take_back(self, db: Connection, done: Done, at: ev.At) -> None:
-        """Take back what no host has fetched within a lease, if none has the labels."""
-        waiting = {
-            pair: given
-            for pair, given in self._given.items()
-            if not given.begun and at.mono - given.since_mono >= self._cluster.lease_s
-        }
-        hosts = self._labels_of_hosts(db) if waiting else []
-        for (run, attempt), given in waiting.items():
-            if any(set(given.labels) <= labels for labels in hosts):
-                continue  # such a host is busy
-            if self._withdraw(db, done, run, attempt, given.fence):
-                who = in_words(given.labels)
-                text = f"waited {self._cluster.lease_s:.0f}s for {who} to take it"
-                done.events.append(ev.NotBegun(at, run, attempt, text))
-            else:
-                done.given[run, attempt] = replace(given, begun=True)
-
-    def _take_back_old(self, db: Connection, done: Done, at: ev.At) -> None:
-        """Take back what waits under an older text: hosts look for that of the newest alone."""
-        if self._is_new:
-            found = db.execute(
-                "SELECT run, attempt, fence FROM assignments AS given"
-                " JOIN procrastinate_jobs AS job ON job.id = fence AND status = 'todo'"
-                " JOIN queues ON queues.name = queue_name AND config <> %s",
-                (self._config,),
-            ).fetchall()
-            for run, attempt, fence in found:
-                if self._withdraw(db, done, run, attempt, fence):
-                    done.events.append(ev.NotBegun(at, run, attempt))
-
-    def _labels_of_hosts(self, db: Connection) -> list[set[str]]:
-        found = db.execute(
-            "SELECT labels FROM hosts WHERE worker IS NOT NULL AND config = %s", (self._config,)
-        )
-        return [set(filter(None, labels.split(","))) for (labels,) in found]
-
-    def _withdraw(self, db: Connection, done: Done, run: int, attempt: int, fence: int) -> bool:
-        if not engine.withdraw(db, fence):
-            return False
-        db.execute("DELETE FROM assignments WHERE run = %s AND attempt = %s", (run, attempt))
-        done.ended.append((run, attempt))
-        return True
 
     # --- in ------------------------------------------------------------------------
 
@@ -299,6 +252,19 @@ class Exchange:
         for run, attempt, fence in found:
             engine.end(db, fence)
             send(db, Lost(run, attempt, host, is_final=True))
+
+    def _reconcile(self, db: Connection, done: Done, at: ev.At) -> None:
+        """Interrupt what was handed out and is unknown to a PostgreSQL that has lost commits.
+
+        A host that runs such an attempt ends it, as it ends all that it is not given.
+        """
+        runs = [run for run, _ in self._given]
+        found = db.execute("SELECT run, attempt FROM assignments WHERE run = ANY(%s)", (runs,))
+        for run, attempt in self._given.keys() - set(found):
+            done.ended.append((run, attempt))
+            cause = "PostgreSQL has lost its assignment"
+            end = State.INTERRUPTED, Reason.LOST, cause
+            done.events.append(ev.Judged(at, run, attempt, "an unknown host", *end))
 
     # --- hosts ---------------------------------------------------------------------
 

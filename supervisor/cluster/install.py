@@ -1,10 +1,13 @@
 """Make or upgrade the schema of a cluster: the engine's tables, the ledger's and ours."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
+
+import psycopg
 
 from supervisor.cluster import engine, session
 from supervisor.cluster.session import Connection, query
@@ -150,6 +153,13 @@ def _grant(db: Connection, schema: str, role: str) -> None:
         f'EXECUTE ON ALL FUNCTIONS IN SCHEMA "{schema}"',
     ):
         db.execute(query(f"GRANT {what} TO {name[0]}"))
+    # For a pooler that gives each transaction another session: nothing can be set in one.
+    database = db.execute("SELECT quote_ident(current_database())").fetchone()
+    assert database is not None
+    with contextlib.suppress(psycopg.errors.InsufficientPrivilege), db.transaction():
+        for setting, value in session.settings_of_role(schema):
+            words = f"ALTER ROLE {name[0]} IN DATABASE {database[0]} SET {setting} = {value}"
+            db.execute(query(words))
 
 
 def _set(db: Connection, key: str, value: str) -> None:

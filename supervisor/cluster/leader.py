@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import psycopg
 
+from supervisor.api.bridge import LoopBridge
 from supervisor.cluster.agent_settings import LeaderSettings, from_environ
 from supervisor.cluster.exchange import Exchange
 from supervisor.cluster.pool import ClusterPool
@@ -30,7 +31,7 @@ from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.store import Store
 from supervisor.runtime.event_source import EventSource
 from supervisor.runtime.loop import Loop
-from supervisor.service import ConfigError, Service, Settings, keeper_settings
+from supervisor.service import ConfigError, Service, Settings, initial_facts, keeper_settings
 from supervisor.state_dir import StateDir, StateDirError
 
 
@@ -114,6 +115,9 @@ class LeaderService(Service):
 
     def _make_loop(self, *parts: Any) -> Loop:
         return LeaderLoop(self._shared.clock, *parts)
+
+    def _make_bridge(self, settings: Settings, config: Config) -> LoopBridge:
+        return LoopBridge(initial_facts(settings))
 
     def _more_owners(self, settings: Settings, config: Config) -> tuple[InternalJobOwner, ...]:
         return ()

@@ -1,49 +1,33 @@
 """This host's own supervisor, asked over its socket by the agent."""
 
 import contextlib
-import os
-import threading
-import time
+import select
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from supervisor.cli.client import Client
 from supervisor.cli.errors import CliError
-from supervisor.cluster.messages import Order
-from supervisor.core import responses
-from supervisor.core.assignment_key import AssignmentKey
+from supervisor.cluster.agent_messages import Answer, Assign
 from supervisor.core.model import Trigger
 from supervisor.core.views import RunView, Status
 
 # The supervisor answers in milliseconds; an agent must not hang on it.
 ANSWER_S = 10.0
-REST_S = 0.5
+_PIECE = 65536
 
 
 class HostRefusedError(Exception):
-    """Refusal of the supervisor, or no answer; the text says why."""
+    """Refusal of the supervisor; the text says why."""
 
 
 class LocalHost:
     """The supervisor of this host. Its methods raise HostRefusedError."""
 
-    def __init__(self, socket: Path) -> None:
-        self._client = Client(socket)
-
-    def assign(self, job: str, key: AssignmentKey, order: Order) -> responses.Assigned:
-        """Return the run of an assignment, which is opened if it is not known."""
-        body = {
-            "job": job,
-            "run": key.run,
-            "attempt": key.attempt,
-            "fence": key.fence,
-            "trigger": key.trigger,
-            "due": order.due.isoformat(),
-            "set": order.set,
-            "dry_run": order.dry_run,
-        }
-        return msgspec.json.decode(self._post("assignments", **body), type=responses.Assigned)
+    def __init__(self, path: Path) -> None:
+        self._client = Client(path)
 
     def confirm(self, for_s: float, grace_s: float) -> None:
         """Say for how long this host may run what it was assigned."""
@@ -70,27 +54,44 @@ class LocalHost:
             raise HostRefusedError(error.text) from error
 
 
-class LocalEvents:
-    """A descriptor that is readable after something has changed on this host."""
+class HostLine:
+    """The line to the supervisor: attempts to run, and how far they are.
 
-    def __init__(self, socket: Path) -> None:
-        self._client = Client(socket)
-        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        threading.Thread(target=self._listen, name="events", daemon=True).start()
+    Its methods raise OSError when the line is lost; then connect again and give all again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Connect. Raises: OSError."""
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._rest = b""
+        try:
+            self._socket.settimeout(ANSWER_S)
+            self._socket.connect(str(path))
+        except OSError:
+            self._socket.close()
+            raise
 
     def fileno(self) -> int:
-        """Return the descriptor."""
-        return self._fd
+        """Return the descriptor that is readable when there are answers."""
+        return self._socket.fileno()
 
-    def drain(self) -> None:
-        """Make the descriptor unreadable until the next change."""
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._fd)
+    def give(self, assigns: Sequence[Assign]) -> None:
+        """Give attempts to the supervisor; each is answered once, and again as it goes on."""
+        if assigns:
+            self._socket.sendall(msgspec.json.encode(assigns) + b"\n")
 
-    def _listen(self) -> None:
-        while True:
-            with contextlib.suppress(CliError):
-                for _ in self._client.stream("v1", "events"):
-                    os.eventfd_write(self._fd, 1)
-            os.eventfd_write(self._fd, 1)  # changes may have been missed
-            time.sleep(REST_S)
+    def drain(self) -> list[Answer]:
+        """Return the answers that have come since the last call."""
+        answers: list[Answer] = []
+        while select.select([self._socket], [], [], 0)[0]:
+            piece = self._socket.recv(_PIECE)
+            if not piece:
+                raise ConnectionResetError("the supervisor has closed the agent's line")
+            *lines, self._rest = (self._rest + piece).split(b"\n")
+            for line in lines:
+                answers += msgspec.json.decode(line, type=list[Answer])
+        return answers
+
+    def close(self) -> None:
+        """Close the line."""
+        self._socket.close()

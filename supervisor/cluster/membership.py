@@ -51,6 +51,7 @@ class Membership:
         self._identity = _read(self._path)
         self._sent = float("-inf")
         self.worker = 0
+        self._is_over = False
         self._lost = threading.Event()
         self._lost.set()
 
@@ -172,6 +173,7 @@ class Membership:
         while True:
             next_at = time.monotonic() + self._settings.cluster.heartbeat_s
             if not self.is_lost:
+                self._end_after_suspension()
                 try:
                     if db is None:
                         db = session.connect(
@@ -182,6 +184,17 @@ class Membership:
                     session.close(db)
                     db = None
             time.sleep(max(0.05, next_at - time.monotonic()))
+
+    def _end_after_suspension(self) -> None:
+        """Let the supervisor end its part if the fence passed while this machine was suspended.
+
+        Its own timer does not count that time, and PostgreSQL may be out of reach.
+        """
+        is_over = self.left_s <= 0
+        if is_over and not self._is_over:
+            with contextlib.suppress(HostRefusedError):
+                self._local.confirm(0.0, self._settings.cluster.grace_s)
+        self._is_over = is_over
 
     def _beat(self, db: Connection) -> None:
         sent, worker = boottime(), self.worker

@@ -1,5 +1,6 @@
 """What the leader and the hosts tell each other through PostgreSQL, as JSON."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -73,6 +74,11 @@ Report = Began | Ended | Lost | Forgotten
 
 def send(db: Connection, report: Report) -> None:
     """Write a report for the leader, in the transaction of what it reports."""
+    send_all(db, [report])
+
+
+def send_all(db: Connection, reports: Sequence[Report]) -> None:
+    """Write reports for the leader, in the transaction of what they report."""
     # PostgreSQL cannot keep the character, not even as an escape.
-    body = msgspec.json.encode(report).decode().replace("\\u0000", "\\ufffd")
-    db.execute("INSERT INTO reports (body) VALUES (%s)", (body,))
+    bodies = [msgspec.json.encode(each).decode().replace("\\u0000", "\\ufffd") for each in reports]
+    db.execute("INSERT INTO reports (body) SELECT unnest(%s::text[])", (bodies,))

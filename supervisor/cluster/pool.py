@@ -62,6 +62,7 @@ class ClusterPool(Processes):
         try:
             if "leader" in self._line.drain():
                 self._exchange.is_woken = True
+            self._exchange.is_receiving = self._line.is_receiving
         except psycopg.Error:
             self._drop_line(at)
         return []
@@ -72,7 +73,7 @@ class ClusterPool(Processes):
         if self._line is None and at.mono >= self._listen_at:
             self._listen_at = at.mono + AGAIN_S
             try:
-                self._line = WakeLine(self._dsn, self._schema)
+                self._line = WakeLine(self._dsn, self._schema, self._exchange.connection())
             except (psycopg.Error, OSError):
                 return
             self._events.register(self._line, selectors.EVENT_READ, self)
@@ -82,3 +83,4 @@ class ClusterPool(Processes):
         self._events.unregister(self._line)
         self._line.close()
         self._line, self._listen_at = None, at.mono + AGAIN_S
+        self._exchange.is_receiving = False

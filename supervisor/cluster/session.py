@@ -11,9 +11,12 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 # PostgreSQL is away if it does not answer within this time.
 CONNECT_S = 4
 _LIMITS = (
-    "SET statement_timeout = '4s'; SET lock_timeout = '2s';"
-    " SET idle_in_transaction_session_timeout = '5s'"
+    ("statement_timeout", "'4s'"),
+    ("lock_timeout", "'2s'"),
+    ("idle_in_transaction_session_timeout", "'5s'"),
 )
+# Said for a line that begins to listen.
+_HELLO = "hello"
 _KEEPALIVE: dict[str, Any] = {
     "connect_timeout": CONNECT_S,
     "keepalives_idle": 2,
@@ -44,8 +47,9 @@ def queue_of(schema: str, *meaning: object) -> str:
 def connect(dsn: str, schema: str) -> Connection:
     """Return a connection whose statements begin in the cluster's schema, in autocommit.
 
-    It uses no prepared statements. Its limits and its schema are settings of the session, so
-    a pooler before PostgreSQL must pool sessions, not transactions.
+    Behind a pooler that passes each transaction to another session, nothing may be set in
+    one: then the role must have the schema and the limits (`settings_of_role`), and nothing
+    is prepared.
 
     Raises: psycopg.Error.
     """
@@ -53,11 +57,38 @@ def connect(dsn: str, schema: str) -> Connection:
     chosen = {key: value for key, value in _KEEPALIVE.items() if key not in given}
     db = psycopg.connect(dsn, autocommit=True, prepare_threshold=None, **chosen)
     try:
-        db.execute(query(f'SET search_path = "{schema}", pg_catalog; {_LIMITS}'))
+        is_behind_pooler = is_pooled(db)
+        if not (is_behind_pooler and has_settings(db, schema)):
+            for name, value in settings_of_role(schema):
+                db.execute(query(f"SET {name} = {value}"))
+        if not is_behind_pooler:
+            db.prepare_threshold = 2
     except BaseException:
         db.close()
         raise
     return db
+
+
+def settings_of_role(schema: str) -> list[tuple[str, str]]:
+    """Return the settings of a session, as in `ALTER ROLE ... SET name = value`."""
+    return [("search_path", f'"{schema}", pg_catalog'), *_LIMITS]
+
+
+def is_pooled(db: Connection) -> bool:
+    """Return whether a pooler stands before the server: its numbers of sessions are its own."""
+    return db.execute("SELECT pg_backend_pid()").fetchone() != (db.info.backend_pid,)
+
+
+def has_settings(db: Connection, schema: str) -> bool:
+    """Return whether the role has the search path as a setting of its own."""
+    row = db.execute(
+        "SELECT EXISTS (SELECT 1 FROM pg_db_role_setting, unnest(setconfig) AS given"
+        " WHERE setrole IN (0, current_user::regrole) AND setdatabase IN"
+        " (0, (SELECT oid FROM pg_database WHERE datname = current_database()))"
+        " AND replace(given, '\"', '') = %s)",
+        (f"search_path={schema}, pg_catalog",),
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def close(db: Connection | None) -> None:
@@ -75,13 +106,20 @@ def query(text: str) -> LiteralString:
 class WakeLine:
     """A connection that learns when another host has something to do for us.
 
-    What it misses is found by looking.
+    What it misses is found by looking. is_receiving: something has arrived, a hello at
+    first; behind a pooler that gives away its session, nothing ever does.
     """
 
-    def __init__(self, dsn: str, schema: str) -> None:
-        """Begin to listen. Raises: psycopg.Error."""
+    def __init__(self, dsn: str, schema: str, other: Connection | None = None) -> None:
+        """Begin to listen. other: the connection that says hello. Raises: psycopg.Error."""
+        self.is_receiving = False
+        self._said: set[str] = set()
         self._db = connect(dsn, schema)
+        # What comes with the answer to a statement is not left for `drain`.
+        self._db.add_notify_handler(lambda notice: self._said.add(notice.payload))
         self._db.execute(query(f'LISTEN "{channel_of(schema)}"'))
+        if other is not None:
+            wake(other, schema, _HELLO)
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable."""
@@ -90,10 +128,11 @@ class WakeLine:
     def drain(self) -> set[str]:
         """Return what was said since the last call. Raises: psycopg.Error."""
         self._db.pgconn.consume_input()
-        said = set()
+        said, self._said = self._said, set()
         while (notice := self._db.pgconn.notifies()) is not None:
             said.add(notice.extra.decode(errors="replace"))
-        return said
+        self.is_receiving = self.is_receiving or bool(said)
+        return said - {_HELLO}
 
     def close(self) -> None:
         """End the connection."""

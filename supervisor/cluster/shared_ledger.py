@@ -2,14 +2,14 @@
 
 A turn's records are one transaction that begins by locking the leadership. A leader that
 was deposed finds it held by another and writes nothing. Each row carries the number of
-its turn, so that a new leader copies only what it does not have.
+its turn, so that a new leader copies only what it does not have. The rows of a table are
+one statement: a round trip for each would be most of the cost of a minute with many jobs.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -37,6 +37,11 @@ _AGED = (
 )
 
 
+_NEXT_TURN = f"""WITH mine AS MATERIALIZED ({engine.IS_MINE.format(lock="SHARE")})
+UPDATE shared SET value = (value::bigint + 1)::text
+WHERE key = 'turn' AND EXISTS (SELECT 1 FROM mine) RETURNING value"""
+
+
 class DeposedError(SystemExit):
     """End of this process, since it does not lead any more; no handler of errors stops it."""
 
@@ -54,14 +59,18 @@ class SharedLedger:
     """The shared ledger, as its leader writes it.
 
     is_behind: the last write failed, so what follows from the reports of hosts may not be
-    recorded. clock: the server's, as this process knows it.
+    recorded. clock: the server's, as this process knows it. losses: how often PostgreSQL
+    has lost what it had confirmed.
     """
 
     def __init__(self, dsn: str, schema: str, leadership: Leadership) -> None:
-        self.is_behind = False
+        self.is_behind, self.losses = False, 0
         self.clock = ServerClock()
         self._dsn, self._schema = dsn, schema
         self.leadership = leadership
+        # The newest turn that PostgreSQL has confirmed; None: none yet.
+        self._turn: int | None = None
+        self._damage = ""
         self._db: Connection | None = None
 
     def connection(self) -> Connection:
@@ -88,10 +97,10 @@ class SharedLedger:
         try:
             db = self.connection()
             with db.transaction():
-                self.fence(db)
-                turn = _next_turn(db)
-                for kind, group in groupby(actions, key=_table_of):
-                    _write(db, kind, list(group), turn)
+                turn = self._next_turn(db)
+                self._compare(turn)
+                _write(db, actions, turn)
+            self._turn = turn
             self.is_behind = False
         except _OF_A_VALUE as error:
             raise RowRefusedError(self._refused_among(actions), error) from error
@@ -101,13 +110,42 @@ class SharedLedger:
             raise LedgerUnavailableError(f"PostgreSQL: {_short(error)}") from error
         return turn
 
+    def _next_turn(self, db: Connection) -> int:
+        """Fence the transaction and count its turn, in one round trip. Raises: DeposedError."""
+        held = self.leadership.job, self.leadership.worker
+        row = db.execute(query(_NEXT_TURN), held).fetchone()
+        if row is None:
+            raise DeposedError("another host leads the cluster")
+        return int(row[0])
+
+    def _compare(self, turn: int) -> None:
+        """Raise an error, once, if PostgreSQL does not have what it has confirmed.
+
+        So it is after a failover to a standby that was behind, or after a restored backup.
+        """
+        known = self._turn
+        if known is None or turn > known:
+            return
+        self._turn = None
+        self.losses += 1
+        self._damage = (
+            f"PostgreSQL has lost what it had confirmed, turns {turn} to {known}: what is known is"
+            " written again, and attempts of that time may begin twice"
+        )
+        raise LedgerUnavailableError(self._damage)
+
+    def pop_damage(self) -> str:
+        """Return, once, what PostgreSQL has lost."""
+        damage, self._damage = self._damage, ""
+        return damage
+
     def _refused_among(self, actions: Sequence[Written]) -> Written:
         """Return the action that cannot be written, by trying each alone."""
         for action in actions:
             db = self.connection()
             try:
                 with db.transaction(force_rollback=True):
-                    _write(db, _table_of(action), [action], 0)
+                    _write(db, [action], 0)
             except _OF_A_VALUE:
                 return action
         return actions[-1]
@@ -123,7 +161,8 @@ class SharedLedger:
             row = db.execute("SELECT value FROM shared WHERE key = 'turn'").fetchone()
             newest = int(row[0]) if row is not None else 0
             mirror.execute("BEGIN IMMEDIATE")
-            if turn > newest:  # the server has lost commits: what it has is what counts
+            if turn > newest:  # what it has is what counts
+                self._damage = f"PostgreSQL has lost what it had confirmed: turns up to {turn}"
                 turn = -1
             if turn < 0:
                 for table in TABLES.values():
@@ -151,35 +190,40 @@ class SharedLedger:
             db.execute("DELETE FROM control_requests WHERE asked_at < now() - interval '1 hour'")
 
 
-def _next_turn(db: Connection) -> int:
-    row = db.execute(
-        "UPDATE shared SET value = (value::bigint + 1)::text WHERE key = 'turn' RETURNING value"
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _table_of(action: Written) -> Table | None:
-    return TABLES[type(action.row)] if isinstance(action, Record) else None
-
-
-def _write(db: Connection, table: Table | None, actions: Sequence[Any], turn: int) -> None:
-    """Write actions of one kind: records of a table in one round trip, others one by one."""
-    if table is not None:
-        rows = [[*map(storable, table.encode(action.row)), turn] for action in actions]
-        db.cursor().executemany(query(_UPSERTS[table.name]), rows)
-        return
+def _write(db: Connection, actions: Sequence[Written], turn: int) -> None:
+    """Write actions: those of a table together, and slots are released before their new runs."""
+    records: dict[type, dict[object, object]] = {}
     for action in actions:
         match action:
+            case Record(row):
+                key = TABLES[type(row)].key
+                same = id(row) if key is None else key(row)
+                records.setdefault(type(row), {})[same] = row
             case RecordPause(pause):
                 _note(db, "paused", msgspec.json.encode(pause).decode())
             case RecordTick():
                 _note(db, "last_tick", msgspec.json.encode(action).decode())
             case ReleaseSlots(job, after):
+                _write_records(db, records, turn)
                 db.execute(
                     "UPDATE runs SET slot = NULL, turn = %s WHERE job = %s AND slot > %s",
                     (turn, job, after.isoformat()),
                 )
+    _write_records(db, records, turn)
+
+
+def _write_records(db: Connection, records: dict[type, dict[object, object]], turn: int) -> None:
+    """Write the records of each kind with one statement, and forget them."""
+    for kind, found in records.items():
+        table = TABLES[kind]
+        write_rows(db, table, map(table.encode, found.values()), turn)
+    records.clear()
+
+
+def write_rows(db: Connection, table: Table, rows: Iterable[Sequence[Any]], turn: int) -> None:
+    """Write rows of a table, in the order of its columns. Raises: psycopg.Error."""
+    named = [dict(zip(table.columns, map(_storable, row), strict=True)) for row in rows]
+    db.execute(query(_UPSERTS[table.name]), (turn, msgspec.json.encode(named).decode()))
 
 
 def _note(db: Connection, key: str, value: str) -> None:
@@ -194,20 +238,21 @@ def _rows_after(db: Connection, table: Table, turn: int) -> Iterator[tuple[Any, 
     yield from db.execute(query(table.select(f"WHERE turn > %s ORDER BY {order}")), (turn,))
 
 
-def storable(value: Any) -> Any:
+def _storable(value: Any) -> Any:
     """Return the value without the one character that PostgreSQL cannot keep."""
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
-def upsert_of(table: Table) -> str:
-    """Return the statement of the ledger's file, for PostgreSQL and with the turn."""
-    marks = ", ".join(["%s"] * (len(table.columns) + 1))
-    head = f"INSERT INTO {table.name} ({', '.join(table.columns)}, turn) VALUES ({marks})"
+def _upsert_of(table: Table) -> str:
+    """Return the statement of the ledger's file for PostgreSQL: turn, and rows as JSON."""
+    columns = ", ".join(table.columns)
+    head = f"INSERT INTO {table.name} ({columns}, turn) SELECT {columns}, %s"
     _, found, changes = table.upsert.partition(" ON CONFLICT")
-    return f"{head}{found}{changes}, turn = excluded.turn" if found else head
+    rows = f" FROM json_populate_recordset(NULL::{table.name}, %s)"
+    return f"{head}{rows}{found}{changes}, turn = excluded.turn" if found else f"{head}{rows}"
 
 
-_UPSERTS = {table.name: upsert_of(table) for table in TABLES.values()}
+_UPSERTS = {table.name: _upsert_of(table) for table in TABLES.values()}
 
 
 def _short(error: BaseException) -> str:

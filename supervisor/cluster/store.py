@@ -28,8 +28,8 @@ class ClusterStore(Store):
 
         Raises: LedgerVersionError, LedgerUnavailableError.
         """
+        self._shared, self._turn = shared, ""
         super().__init__(folder)
-        self._shared = shared
         self._copy()
 
     def write(self, actions: Iterable[Written]) -> None:
@@ -38,9 +38,20 @@ class ClusterStore(Store):
         Raises: DeposedError, RowRefusedError, LedgerUnavailableError.
         """
         whole = tuple(actions)
-        turn = self._shared.write(whole)
+        self._turn = str(self._shared.write(whole))
         super().write(whole)
-        self._note("turn", str(turn))
+
+    def _before_commit(self) -> None:
+        self._note("turn", self._turn)
+
+    def _use(self, db: sqlite3.Connection) -> None:
+        super()._use(db)
+        # What a crash loses here is in PostgreSQL, and the next start copies it.
+        db.execute("PRAGMA synchronous = NORMAL")
+
+    def pop_damage(self) -> str:
+        """Return, once, what was lost here or in PostgreSQL."""
+        return "; ".join(filter(None, (super().pop_damage(), self._shared.pop_damage())))
 
     def write_unsynced(self, actions: Iterable[Written]) -> None:
         """Commit all of these or none; PostgreSQL waits for its disk in any case."""

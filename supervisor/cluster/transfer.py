@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from supervisor.cluster.session import Connection, query
-from supervisor.cluster.shared_ledger import Leadership, SharedLedger, storable, upsert_of
+from supervisor.cluster.session import Connection
+from supervisor.cluster.shared_ledger import Leadership, SharedLedger, write_rows
 from supervisor.ledger.file import open_ledger
 from supervisor.ledger.rows import TABLES
 from supervisor.state_dir import StateDir, put_aside
 
+_AT_ONCE = 1000
 _META = ("paused", "last_tick")
 _OUTPUTS = ("log", "log.1", "log.2")
 
@@ -36,11 +37,9 @@ def take(db: Connection, state: Path, host: str) -> int:
             if row is None or row[0]:
                 raise TransferError("the cluster has runs already: only an empty one can take")
             for table in TABLES.values():
-                rows = [
-                    [*(storable(item) for item in row), 1]
-                    for row in ledger.execute(table.select())
-                ]
-                db.cursor().executemany(query(upsert_of(table)), rows)
+                found = ledger.execute(table.select())
+                while rows := found.fetchmany(_AT_ONCE):
+                    write_rows(db, table, rows, 1)
             for key, value in ledger.execute("SELECT key, value FROM meta"):
                 if key in _META:
                     db.execute("INSERT INTO meta VALUES (%s, %s)", (key, value))

@@ -57,16 +57,18 @@ def check_fence(turn: Turn) -> None:
     turn.note("no word from the cluster: assigned runs that may begin elsewhere end", "error")
     for run in list(turn.scheduler.runs.values()):
         if run.trigger is Trigger.ASSIGNED and _may_begin_elsewhere(turn, run):
-            _end(turn, run)
+            _end(turn, run, fence_at - turn.at.mono)
 
 
-def _end(turn: Turn, run: Run) -> None:
+def _end(turn: Turn, run: Run, left_s: float) -> None:
+    """End an assigned run. left_s: to the fence; below zero since it has passed."""
     live = turn.scheduler.live_attempts.get(run.id)
     if live is None:
         turn.finish(run, _CUT_OFF)
     else:
-        grace_s = min(live.job.kill_grace_s, turn.scheduler.fence_grace_s)
-        attempts.request_end(turn, live, _CUT_OFF, grace_s)
+        # Counted from the fence: a host that was frozen meanwhile has no time left.
+        grace_s = min(live.job.kill_grace_s, turn.scheduler.fence_grace_s) + left_s
+        attempts.request_end(turn, live, _CUT_OFF, max(0.0, grace_s))
 
 
 def _may_begin_elsewhere(turn: Turn, run: Run) -> bool:

@@ -26,7 +26,9 @@ class Member:
     """What this host sees of its cluster.
 
     error: why it cannot work with it. offset_s: this host's clock before PostgreSQL's.
-    wakes: whether a notification arrives. may_write: whether the role has its rights.
+    wakes: whether a notification arrives. role_settings: statements that give the role what
+    a session needs behind a pooler; "" if it has that, or there is none. may_write: whether
+    the role has its rights.
     homeless: jobs with labels that no host has. unsynced: jobs that must run at most once
     on a server whose standbys may lose commits.
     """
@@ -35,6 +37,7 @@ class Member:
     error: str = ""
     offset_s: float = 0.0
     wakes: bool = True
+    role_settings: str = ""
     may_write: bool = True
     hosts: int = 0
     homeless: tuple[str, ...] = ()
@@ -82,7 +85,13 @@ def judge_member(found: Member | None) -> Iterator[Finding]:
         )
     if not found.may_write:
         yield error("the role may not write the schema", "rights to its tables", f"{_INIT} --role")
-    if not found.wakes:
+    if not found.wakes and found.role_settings:
+        yield error(
+            "a pooler gives each transaction another session, and the role has no settings",
+            "settings of the role, which each session begins with",
+            found.role_settings,
+        )
+    elif not found.wakes:
         yield warning(
             "no wake-up arrives",
             "LISTEN and NOTIFY; without them each step takes up to a second longer",
@@ -118,6 +127,7 @@ def _seen(db: "Connection", context: DoctorContext, schema: str) -> Member:
         cluster.name,
         offset_s=offset_s,
         wakes=_wakes(cluster.postgres, schema, db),
+        role_settings=_role_settings(db, schema),
         may_write=may_write,
         hosts=len(labels),
         homeless=tuple(
@@ -134,15 +144,33 @@ def _seen(db: "Connection", context: DoctorContext, schema: str) -> Member:
 
 
 def _wakes(dsn: str, schema: str, db: "Connection") -> bool:
+    """Return whether a line receives the notification of another connection."""
     from supervisor.cluster import session
 
-    line = session.WakeLine(dsn, schema)
+    line, until = session.WakeLine(dsn, schema, db), time.monotonic() + WAKE_S
     try:
-        session.wake(db, schema, "doctor")
-        select.select([line.fileno()], [], [], WAKE_S)
-        return "doctor" in line.drain()
+        while not line.is_receiving and (left_s := until - time.monotonic()) > 0:
+            select.select([line.fileno()], [], [], left_s)
+            line.drain()
+        return line.is_receiving
     finally:
         line.close()
+
+
+def _role_settings(db: "Connection", schema: str) -> str:
+    from supervisor.cluster import session
+
+    if not session.is_pooled(db) or session.has_settings(db, schema):
+        return ""
+    row = db.execute(
+        "SELECT quote_ident(current_user), quote_ident(current_database())"
+    ).fetchone()
+    assert row is not None
+    role, database = row
+    return "; ".join(
+        f"ALTER ROLE {role} IN DATABASE {database} SET {name} = {value}"
+        for name, value in session.settings_of_role(schema)
+    )
 
 
 def _may_lose(db: "Connection") -> bool:

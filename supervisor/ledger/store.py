@@ -100,6 +100,7 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             for action in actions:
                 self._write_one(action)
+            self._before_commit()
             self._db.execute("COMMIT")
         except RowRefusedError:
             with contextlib.suppress(sqlite3.Error):
@@ -113,6 +114,9 @@ class Store:
             if isinstance(error, sqlite3.Error) and file.is_damage(error):
                 self._start_new_ledger(error)
             raise LedgerUnavailableError(str(error)) from error
+
+    def _before_commit(self) -> None:
+        """Do nothing: what a kind of ledger writes in the transaction of a turn's records."""
 
     def _write_one(self, action: Written) -> None:
         try:

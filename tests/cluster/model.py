@@ -87,6 +87,7 @@ class Host:
     ended: dict[Key, State] = field(default_factory=dict)
     away_until: float = 0.0
     frozen_until: float = 0.0
+    turn_at: float = 0.0
     dead_until: float = 0.0
     # As a leader, or a candidate.
     leads: int | None = None
@@ -150,11 +151,13 @@ class Model:
         """Let the processes of a host go on, and its supervisor's fence."""
         if self.now < max(host.frozen_until, host.dead_until):
             return
+        host.turn_at = self.now
         is_cut_off = self.now > host.confirmed + FENCE_S and self.without != "host fence"
         for living in list(host.living.values()):
             waits = living.job.if_lost is not IfLost.AGAIN and living.job.exclusive is None
             if is_cut_off and living.kill_at is None and not waits:
-                living.kill_at = self.now + self.dice.uniform(0, GRACE_S)
+                # Counted from the fence: who was frozen meanwhile has no time left.
+                living.kill_at = host.confirmed + FENCE_S + self.dice.uniform(0, GRACE_S)
             if living.kill_at is not None and self.now >= living.kill_at:
                 self._ends(host, living, State.INTERRUPTED)
             elif self.now >= living.until:
@@ -185,8 +188,7 @@ class Model:
 
     def _report(self, host: Host, key: Key, state: State) -> None:
         found = self.server.assignments.get(key)
-        is_mine = found is not None and found.worker == host.worker
-        if is_mine or (found is not None and self.without == "finish fence"):
+        if found is not None and found.worker == host.worker:
             del self.server.assignments[key]
             self.server.reports.append((key, host.name, state))
         del host.ended[key]
@@ -209,8 +211,13 @@ class Model:
         self.begun.setdefault(key[0], []).append(key)
         if job.if_lost is IfLost.NEVER and len(self.begun[key[0]]) > 1:
             self.broken.append(f"run {key[0]} of {job.name} began twice, though it must not")
+        # What is frozen executes nothing, and ends within a turn of its loop when it is thawed.
+        # What may run once and is in no group may end by itself on a host that is cut off.
         for other in self.hosts.values():
-            for living in other.living.values():
+            is_frozen = other.turn_at < other.frozen_until and self.without != "host fence"
+            for living in [] if is_frozen else other.living.values():
+                if living.job.if_lost is not IfLost.AGAIN and living.job.exclusive is None:
+                    continue
                 if self._lock(living.job) == self._lock(job) and living.key != key:
                     self.broken.append(f"{key} and {living.key} hold {self._lock(job)} together")
         host.living[key] = Living(key, job, self.now + self.dice.expovariate(1 / 40))

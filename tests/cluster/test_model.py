@@ -31,7 +31,7 @@ def test_what_is_promised_holds_in_every_history(seed):
     ] == []
 
 
-@pytest.mark.parametrize("fence", ["host fence", "finish fence", "leader fence", "lease"])
+@pytest.mark.parametrize("fence", ["host fence", "leader fence", "lease"])
 def test_without_a_fence_a_promise_fails(fence):
     assert any(history(seed, JOBS, MINUTES, without=fence).broken for seed in range(40))
 

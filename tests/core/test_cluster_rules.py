@@ -1,5 +1,7 @@
 """The rules of a cluster: what a leader makes of its hosts, and a host of its assignments."""
 
+from datetime import timedelta
+
 import pytest
 
 from supervisor.core import control_requests as req
@@ -308,6 +310,17 @@ def test_a_host_that_is_cut_off_ends_what_may_begin_elsewhere(definition, forces
     harness.after(seconds=3)
 
     assert harness.forces("a") == forces
+
+
+def test_a_host_that_was_frozen_beyond_its_fence_has_no_time_left_for_a_graceful_end():
+    harness = host(job("a", kill_grace_s=10))
+    harness.asks(req.ConfirmHost(30, 10))
+    harness.asks(assignment(harness))
+
+    harness.sleeps_until(f"{harness.wall + timedelta(seconds=55):%H:%M:%S}")
+    harness.after(seconds=0.1)
+
+    assert harness.forces("a") == ["term", "kill"]
 
 
 def test_what_was_not_assigned_runs_on_without_the_cluster():

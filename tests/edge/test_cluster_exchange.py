@@ -193,6 +193,21 @@ def test_what_waits_under_an_older_text_is_handed_out_again_under_the_new_one(db
     assert after.held == {(1, 1)}
 
 
+def test_only_the_worker_that_holds_a_job_ends_it(db, shared):
+    leader = exchange(shared)
+    begun(shared, run(1))
+    leader.hand_out(Launch(run(1), JOB))
+    leader.poll(at())
+    before = fetched(db)
+    ((fence,),) = db.execute("SELECT fence FROM assignments")
+    engine.unregister(db, before)
+    engine.give_back(db, fence)
+    after = fetched(db)
+
+    assert engine.finish_all(db, [fence], before) == set()
+    assert engine.finish_all(db, [fence], after) == {fence}
+
+
 def test_a_newer_text_of_jobs_yaml_ends_a_leader(db, shared):
     leader = exchange(shared)
     db.execute("INSERT INTO configs (sha256, host) VALUES ('6f', 'b')")
