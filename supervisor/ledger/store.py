@@ -15,17 +15,20 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from supervisor.core.config_model import History
-from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlots
 from supervisor.core.memory import Memory
-from supervisor.ledger import ballast, file, full_disk, promises, rescue, startup_memory
-from supervisor.ledger.errors import OF_A_VALUE, LedgerUnavailableError, RowRefusedError, Written
-from supervisor.ledger.promises import Promise
+from supervisor.ledger import (
+    ballast,
+    file,
+    full_disk,
+    promises,
+    rescue,
+    startup_memory,
+    write_rows,
+)
+from supervisor.ledger.errors import LedgerUnavailableError, RowRefusedError, Written
 from supervisor.ledger.purge import Purge, Purged
 from supervisor.ledger.purge_logs import LogLimit
-from supervisor.ledger.rows import TABLES
 from workers.units import format_count
 
 # Time limits for copying rows of a damaged ledger: at a start, and between two turns.
@@ -99,7 +102,7 @@ class Store:
                 self._synchronous = synchronous
             self._db.execute("BEGIN IMMEDIATE")
             for action in actions:
-                self._write_one(action)
+                write_rows.write(self._db, action)
             self._before_commit()
             self._db.execute("COMMIT")
         except RowRefusedError:
@@ -117,29 +120,6 @@ class Store:
 
     def _before_commit(self) -> None:
         """Do nothing: what a kind of ledger writes in the transaction of a turn's records."""
-
-    def _write_one(self, action: Written) -> None:
-        try:
-            self._write(action)
-        except OF_A_VALUE as error:
-            raise RowRefusedError(action, error) from error
-
-    def _write(self, action: Written) -> None:
-        match action:
-            case Record(row):
-                table = TABLES[type(row)]
-                self._db.execute(table.upsert, table.encode(row))
-            case RecordPause(pause):
-                self._note("paused", msgspec.json.encode(pause).decode())
-            case RecordTick():
-                self._note("last_tick", msgspec.json.encode(action).decode())
-            case Promise():
-                self._note(promises.META_KEY, msgspec.json.encode(action).decode())
-            case ReleaseSlots(job, after):
-                self._db.execute(
-                    "UPDATE runs SET slot = NULL WHERE job = ? AND slot > ?",
-                    (job, after.isoformat()),
-                )
 
     def checkpoint_and_optimize(self) -> None:
         """Checkpoint the WAL and restore the ballast. Raises: LedgerUnavailableError."""
@@ -184,10 +164,7 @@ class Store:
         return known or startup_memory.memory(self._db, self._newest_log, promises.boot_id())
 
     def _note(self, key: str, value: str) -> None:
-        self._db.execute(
-            "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
-            (key, value),
-        )
+        write_rows.note(self._db, key, value)
 
     # --- the file ---------------------------------------------------------------
 
