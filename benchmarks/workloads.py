@@ -48,6 +48,7 @@ def listed(side: Side, folder: Path, cores: int, measured: Measured) -> None:
     with burst(side, folder, touches(folder, MANY), cores) as (service, minute):
         before, others = service.cpu_s(), service.others_cpu_s()
         measured.add("a", cores, side.name, last_start(folder, minute) - minute)
+        measured.add("a first", cores, side.name, started(folder, minute)[0][0])
         measured.draw(f"burst {cores}", side.name, started(folder, minute))
         settle(side, folder)
         own = service.cpu_s() - before
@@ -55,11 +56,20 @@ def listed(side: Side, folder: Path, cores: int, measured: Measured) -> None:
         measured.add("e all", cores, side.name, own + service.others_cpu_s() - others)
 
 
+def worded(side: Side, folder: Path, cores: int, measured: Measured) -> None:
+    """Measure row (b): commands that are texts of plain words."""
+    _texts("b", "", side, folder, cores, measured)
+
+
 def shelled(side: Side, folder: Path, cores: int, measured: Measured) -> None:
-    """Measure row (b): commands that are texts."""
-    texts = {name: " ".join(words) for name, words in touches(folder, MANY).items()}
+    """Measure row (b): commands that only a shell understands."""
+    _texts("b shell", " && :", side, folder, cores, measured)
+
+
+def _texts(key: str, rest: str, side: Side, folder: Path, cores: int, measured: Measured) -> None:
+    texts = {name: " ".join(words) + rest for name, words in touches(folder, MANY).items()}
     with burst(side, folder, texts, cores) as (_, minute):
-        measured.add("b", cores, side.name, last_start(folder, minute) - minute)
+        measured.add(key, cores, side.name, last_start(folder, minute) - minute)
         settle(side, folder)
 
 
@@ -241,6 +251,7 @@ def forks(cores: int) -> float:
 # Each scene with its rows, and whether it is played on every number of cores.
 SCENES: tuple[tuple[Scene, str, bool], ...] = (
     (listed, "ae", True),
+    (worded, "b", True),
     (shelled, "b", True),
     (few, "cgh", False),
     (of_cron, "c", False),

@@ -13,7 +13,6 @@ from supervisor.api.context import HandlerContext, peer_of
 from supervisor.api.errors import HttpError, as_json, require_ok
 from supervisor.api.parameters import INCIDENT, JOB
 from supervisor.core import control_requests, responses
-from supervisor.core.assignment_key import AssignmentKey
 from supervisor.state_dir import StateDir
 
 REPLY_S = 30.0
@@ -94,17 +93,6 @@ class PostHandlers:
             raise HttpError(409, "no earlier text of jobs.yaml is kept", hint)
         answer = self._context.bridge.submit(peer_of(request), Reload(body.previous))
         return as_json(await asyncio.wait_for(asyncio.wrap_future(answer), RELOAD_S))
-
-    async def post_assignment(self, request: Request) -> Response:
-        """Answer with the run of the assignment, and whether all of its processes are gone."""
-        body = await self._body(request, request_bodies.AssignBody)
-        key = AssignmentKey(body.run, body.attempt, body.fence, body.trigger)
-        given = msgspec.json.encode(body.set).decode()
-        wanted = control_requests.AssignRun(body.job, key, body.due, given, body.dry_run)
-        (number,) = (await self._submit(request, wanted)).runs
-        run, live = self._context.run_of(number), self._context.scheduler.live_attempts
-        is_over = not run.state.is_open and number not in live
-        return as_json(responses.Assigned(self._context.run_view(run), is_over))
 
     async def post_membership(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.MembershipBody)

@@ -1,6 +1,5 @@
 """Types of request bodies; unknown keys are refused."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -62,19 +61,6 @@ class ReloadBody(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /v1/reload`."""
 
     previous: bool = False
-
-
-class AssignBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST /v1/assignments`: an attempt of a cluster, as its leader recorded it."""
-
-    job: str
-    run: Annotated[int, msgspec.Meta(ge=1)]
-    attempt: Annotated[int, msgspec.Meta(ge=1)]
-    fence: Annotated[int, msgspec.Meta(ge=1)]
-    trigger: Annotated[str, msgspec.Meta(pattern="^[a-z_]{1,30}$")]
-    due: datetime
-    set: dict[str, Any] = {}
-    dry_run: bool = False
 
 
 class MembershipBody(msgspec.Struct, forbid_unknown_fields=True):

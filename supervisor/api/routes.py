@@ -127,8 +127,6 @@ def post_endpoints(context: HandlerContext) -> list[Endpoint]:
         _post("/v1/notify-test", a.post_notify_test, "Send a test alert",
               responses.Delivered, request_bodies.NotifyTestBody, status=200,
               errors=(404, 409, 502)),
-        _post("/v1/assignments", a.post_assignment, "Run an attempt of the cluster",
-              responses.Assigned, request_bodies.AssignBody, status=200, errors=(404, 409)),
         _post("/v1/membership", a.post_membership, "Confirm this host of the cluster",
               responses.Confirmed, request_bodies.MembershipBody, status=200),
         _post("/v1/stop", a.post_stop, "Stop the service",

@@ -87,13 +87,6 @@ class Opened(Struct, frozen=True):
     runs: tuple[int, ...] = ()
 
 
-class Assigned(Struct, frozen=True):
-    """The run of an attempt of the cluster; is_over: it and all of its processes have ended."""
-
-    run: RunView
-    is_over: bool
-
-
 class Confirmed(Struct, frozen=True):
     """How long this host of a cluster may run what it was assigned."""
 
