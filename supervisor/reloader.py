@@ -11,12 +11,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from supervisor.config import fingerprint
 from supervisor.config.files import write_private
@@ -56,8 +56,7 @@ class ReloadError(Exception):
     """Failure to read jobs.yaml; nothing is known about its text."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadRequest:
+class ReloadRequest(Struct, frozen=True):
     """A request for a reload and the future for its answer; previous: reload the text before."""
 
     peer: Peer

@@ -11,10 +11,11 @@ import os
 import resource
 import selectors
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from supervisor import __version__
 from supervisor.api import ApiServer, server
@@ -46,8 +47,7 @@ from workers.units import format_count
 WANTED_FILES = 65536
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Values of flags and environment, which take precedence over jobs.yaml.
 
     view: which part of a config this service acts on, in a cluster.
@@ -83,8 +83,7 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-@dataclass(frozen=True, slots=True)
-class FirstText:
+class FirstText(Struct, frozen=True):
     """The definitions to run, and the fingerprint and sha256 of the file.
 
     refused: the problems of the file, if an older text of it runs instead.

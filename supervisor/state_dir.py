@@ -10,8 +10,9 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from workers import lock_file
 
@@ -27,8 +28,7 @@ class AlreadyRunningError(StateDirError):
     """A state folder that another supervisor holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class StateDir:
+class StateDir(Struct, frozen=True):
     """Paths below one state folder."""
 
     root: Path

@@ -13,8 +13,9 @@ import queue
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from supervisor.core import counters
 from supervisor.core.changes import Changed, beside_runs
@@ -30,8 +31,7 @@ from supervisor.redaction.mask import Mask, make_mask
 RING = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Reload:
+class Reload(Struct, frozen=True):
     """Request to read jobs.yaml now.
 
     previous: return to the text that was accepted before the current one.
@@ -40,20 +40,17 @@ class Reload:
     previous: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TestAlert:
+class TestAlert(Struct, frozen=True):
     """Request to send a test alert to a channel, regardless of its filters."""
 
     channel: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListBackups:
+class ListBackups(Struct, frozen=True):
     """Request to list the copies in the folders of the `backup.run` jobs."""
 
 
-@dataclass(frozen=True, slots=True)
-class DamageSeen:
+class DamageSeen(Struct, frozen=True):
     """Report that unreadable rows of the ledger were left out of an answer."""
 
     cause: str
@@ -62,8 +59,7 @@ class DamageSeen:
 Wanted = Request | Reload | TestAlert | ListBackups | DamageSeen
 
 
-@dataclass(frozen=True, slots=True)
-class PendingRequest:
+class PendingRequest(Struct, frozen=True):
     """A request from another thread, its sender, and the future for the answer."""
 
     peer: Peer
@@ -71,8 +67,7 @@ class PendingRequest:
     answer: "Future[Any]"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A run that entered a new state, or another thing that changed.
 
     Numbers increase monotonically, also across restarts.
@@ -82,8 +77,7 @@ class Change:
     what: Changed
 
 
-@dataclass(frozen=True, slots=True)
-class ChangesSince:
+class ChangesSince(Struct, frozen=True):
     """The changes after a given number.
 
     missed: whether some of them are no longer in the ring.

@@ -1,6 +1,5 @@
 """Definition of a route, from which the router and the OpenAPI document are built."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
@@ -12,8 +11,7 @@ from supervisor.core import responses
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """One route of the API.
 
     response: type of the JSON body on success; None: text of type `media`.

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from supervisor.api.errors import HttpError
 from supervisor.core.log_lines import lines_with
@@ -10,8 +11,7 @@ from supervisor.core.log_lines import lines_with
 _RANGE = re.compile(r"bytes=(?P<first>\d{0,15})-(?P<last>\d{0,15})")
 
 
-@dataclass(frozen=True, slots=True)
-class ByteRange:
+class ByteRange(Struct, frozen=True):
     """A requested range; first None: the last `last` bytes; last None: to the end."""
 
     first: int | None

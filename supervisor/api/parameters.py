@@ -8,11 +8,11 @@ query keys that a route does not declare.
 import contextlib
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote
 
+from msgspec import Struct
 from starlette.requests import Request
 
 from supervisor.api.errors import HttpError
@@ -30,8 +30,7 @@ MOST_DAYS = 366
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter(Generic[T]):
+class Parameter(Struct, Generic[T], frozen=True):
     """One parameter: its name, location, parser and JSON Schema.
 
     place: path, query or header. otherwise: the value if it is absent.

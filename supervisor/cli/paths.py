@@ -9,8 +9,9 @@ import contextlib
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from supervisor.cli.errors import CliError, ExitCode
 from workers.text import is_utf8, readable
@@ -22,8 +23,7 @@ HERE = Path("jobs.yaml")
 INSTALLED = Path("/etc/nightshift/jobs.yaml")
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(Struct, frozen=True):
     """Paths given on the command line (`state`, `socket`, `config`), and the environment."""
 
     typed: Mapping[str, str]

@@ -11,11 +11,11 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
+from msgspec import Struct
 
 from supervisor.config import Loaded, load
 from supervisor.config.fingerprint import LIMIT_S, fingerprint
@@ -26,8 +26,7 @@ from supervisor.core.config_model import Problem
 READ_LIMIT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class FirstReading:
+class FirstReading(Struct, frozen=True):
     """The loaded file; found: its fingerprint (see `fingerprint.fingerprint`)."""
 
     loaded: Loaded

@@ -7,8 +7,9 @@ similar spelling.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Level(StrEnum):
@@ -23,8 +24,7 @@ class Level(StrEnum):
     API = "api"
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(Struct, frozen=True):
     """The equivalent key ("" if there is none), and advice on what to write."""
 
     key: str

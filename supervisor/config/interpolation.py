@@ -8,9 +8,10 @@ not interpolated again.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.result import SourceRead
@@ -33,16 +34,14 @@ class MissingSecretFileError(UnsetVariableError):
     """A file that does not exist."""
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """`${name:-default}`; default is None if there is none."""
 
     name: str
     default: "tuple[Part, ...] | None"
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """`${file:path}` or `${file:path:-default}`; the default applies if the file is missing."""
 
     path: "tuple[Part, ...]"
@@ -52,8 +51,7 @@ class Content:
 Part = str | Variable | Content
 
 
-@dataclass(slots=True)
-class Sources:
+class Sources(Struct):
     """Source of interpolated values; relative paths are relative to `folder`."""
 
     environ: Mapping[str, str]

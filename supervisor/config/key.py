@@ -3,8 +3,9 @@
 `key_table.py` and `channel_keys.py` list all of them.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class ValueKind(StrEnum):
@@ -45,8 +46,7 @@ class ValueKind(StrEnum):
     JOBS = "a mapping of names to jobs"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """One key: its name, its kind, its default.
 
     default: as written in the file; "" if there is none, or if `doc` describes it.

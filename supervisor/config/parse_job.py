@@ -1,10 +1,11 @@
 """Reads one entry under `jobs:` and merges it with the defaults."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice, pairwise
 from pathlib import Path
+
+from msgspec import Struct
 
 from supervisor.config import scalars
 from supervisor.config.key import Key
@@ -57,8 +58,7 @@ _WORKERS_ONLY = ("with", "python")
 _ABOUT_WORKERS = frozenset({"worker", "with", "python", "cwd", "env", "inherit_env"})
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
+class Defaults(Struct, frozen=True):
     """Defaults of all jobs (values and nodes), the file's time zone, and its folder."""
 
     values: Mapping[str, object]
@@ -67,8 +67,7 @@ class Defaults:
     folder: str
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedJob:
+class ParsedJob(Struct, frozen=True):
     """A job with its dependencies not yet checked; use is None if its worker cannot be checked."""
 
     job: Job

@@ -4,9 +4,9 @@ The keys of each kind of channel are in `channel_keys.py`. Enter by `read_notify
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from supervisor.config import scalars
 from supervisor.config.channel_keys import (
@@ -32,8 +32,7 @@ _ALL = (*CHANNEL_KEYS, *(key for keys in CHANNEL_KINDS.values() for key in keys)
 _CHANNEL_TABLE = {key.name: key for key in _ALL}
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What the channels refer to: the zone, the jobs and the groups of the file."""
 
     timezone: str

@@ -7,8 +7,9 @@ in `scalars.py`. Enter by `read_keys`.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from supervisor.config import scalars
 from supervisor.config.key import Key, ValueKind
@@ -39,8 +40,7 @@ _BLOCKS: Mapping[str, tuple[type, Mapping[str, Key]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NameRef:
+class NameRef(Struct, frozen=True):
     """A name of a job or group and the node that holds it."""
 
     name: str

@@ -7,10 +7,10 @@ reads only the outcome.
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from supervisor.config.files import write_private
 from supervisor.core.config_model import Config, Problem, Severity
@@ -36,8 +36,7 @@ def gc_paused() -> Iterator[None]:
 LARGEST_BYTES = 512 * 1024**2
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """Position of a key of a job: `worker`, `python`, `with`, `with.database`."""
 
     key: str
@@ -45,8 +44,7 @@ class Location:
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerReference:
+class WorkerReference(Struct, frozen=True):
     """A worker to be checked for one job, with the positions of its keys.
 
     spots: never empty, `worker` first.
@@ -80,8 +78,7 @@ class WorkerReference:
         return Problem(spot.line, spot.column, path, message, hint, severity)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRead:
+class SourceRead(Struct, frozen=True):
     """A value read from outside the file: its kind, name and digest ("" if absent)."""
 
     kind: str
@@ -89,8 +86,7 @@ class SourceRead:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(Struct, frozen=True):
     """A parsed text. config is None if any problem is an error.
 
     problems: in file order. uses: workers still to be checked, of all jobs that are valid
@@ -105,8 +101,7 @@ class Parsed:
     secrets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """A loaded file with its workers checked. config is None if any problem is an error.
 
     text: without byte order mark, "" if it could not be read. sha256: of the bytes of the

@@ -5,9 +5,10 @@ import os
 import re
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from msgspec import Struct
 
 from supervisor.config import zone_hints
 from supervisor.config.problems import BadValueError, UnknownNameError, quote_value
@@ -43,8 +44,7 @@ def is_zone(name: str) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class MachineZone:
+class MachineZone(Struct, frozen=True):
     """The zone of this machine; error: why UTC is used instead, or ""."""
 
     name: str

@@ -6,9 +6,9 @@ composer in C would otherwise overflow its stack. Enter by `compose`.
 """
 
 import re
-from dataclasses import dataclass
 
 import yaml
+from msgspec import Struct
 from yaml.composer import Composer
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.parser import Parser
@@ -52,8 +52,7 @@ class YamlError(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """A composed text: its root node (None for an empty text) and its number of nodes."""
 
     root: Node | None

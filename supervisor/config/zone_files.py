@@ -10,11 +10,12 @@ import re
 import struct
 import zoneinfo
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
+
+from msgspec import Struct
 
 MAGIC = b"TZif"
 LARGEST_BYTES = 64 * 1024
@@ -38,8 +39,7 @@ _EVER = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A POSIX TZ string without its abbreviations.
 
     Offsets are seconds east of UTC. begins, ends: date and second of day of each change.

@@ -9,8 +9,9 @@ until the pass is done.
 import sqlite3
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from supervisor.core.config_model import History
 from supervisor.core.model import OPEN, State
@@ -61,8 +62,7 @@ _Row = tuple[int, str, str, str, int]  # id, state, job, due, log_bytes
 _Outputs = list[tuple[int, int]]  # id, log_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Purged:
+class Purged(Struct, frozen=True):
     """What a step removed; is_done: nothing more is to be removed for now.
 
     outputs: of each run, its id and the bytes of output that it had.

@@ -9,10 +9,11 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.model import (
@@ -47,8 +48,7 @@ from supervisor.ledger.startup_memory import ALERT_WAITS, meta, pause
 MOST = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class RunFilter:
+class RunFilter(Struct, frozen=True):
     """Selection of runs, newest first, at most `limit`.
 
     since, until: due in [since, until). before: only smaller ids.

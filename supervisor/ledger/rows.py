@@ -8,7 +8,6 @@ and schema.sql (a test compares the two).
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import cache, lru_cache
@@ -16,6 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.dependencies import MOST_RECENT
@@ -36,8 +36,7 @@ class RowError(ValueError):
     """A row with an unexpected value: damage, or a change by another program."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """One type of value: its table, columns, key and converters.
 
     key: returns what a value replaces an earlier one by; None: each is a row of its own.

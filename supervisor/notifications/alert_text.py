@@ -6,9 +6,10 @@ it before it escapes or cuts, because both could hide a secret from the mask.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from supervisor.core import incidents
 from supervisor.core.alert_model import Alert
@@ -51,8 +52,7 @@ _NEXT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AlertContext:
+class AlertContext(Struct, frozen=True):
     """An alert and its details; None: unknown.
 
     output: the newest lines of the run's output. host: where the service runs.

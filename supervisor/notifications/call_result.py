@@ -3,11 +3,10 @@
 A module of its own: the child process of heartbeats needs nothing else of this package.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
+class CallResult(Struct, frozen=True):
     """The result of a call: success, or the cause of the failure.
 
     refused: the server rejects the request, so a retry would not help.

@@ -5,8 +5,9 @@ messages; a child process sends them, because a call may hang.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from supervisor.notifications.alert_text import AlertContext, Mask
 from supervisor.notifications.call_result import CallResult
@@ -15,8 +16,7 @@ from supervisor.notifications.call_result import CallResult
 Message = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where a child process sends messages: the address and the other keys of its kind."""
 
     url: str
@@ -27,8 +27,7 @@ class Target:
 Post = Callable[[str, bytes, Mapping[str, str]], CallResult]
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelKind:
+class ChannelKind(Struct, frozen=True):
     """The functions of one kind of channel.
 
     message: returns the message of an alert, every text masked. test_message: returns the

@@ -10,16 +10,17 @@ a counter and logs a line at most every `LOG_EVERY_S`.
 import contextlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from supervisor.containment.internal_jobs import BEATS, End, InternalJob, why_ended
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.alert_model import HeartbeatCall, HeartbeatKind
+from supervisor.core.model import replace
 from supervisor.log import ServiceLog
 from supervisor.notifications.child.messages import AGAIN, ANSWERED, CALL_S, RETRY_AFTER
 from workers import protocol
@@ -38,8 +39,7 @@ WITHIN_S = 60.0
 REST_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A heartbeat in progress or waiting for a retry; instants are monotonic seconds."""
 
     beat: HeartbeatCall
@@ -48,8 +48,7 @@ class Call:
     again_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """The error of the heartbeat whose end is reported next."""
 
     cause: str
