@@ -20,10 +20,10 @@ _FUNCTIONS = (
     "procrastinate_unregister_worker_v1(bigint)",
     "procrastinate_update_heartbeat_v1(bigint)",
 )
-# Locks a job if its worker still holds it.
+# Keeps a job with its worker until the transaction ends, if that still holds it.
 IS_MINE = (
     "SELECT 1 FROM procrastinate_jobs"
-    " WHERE id = %s AND worker_id = %s AND status = 'doing' FOR {lock}"
+    " WHERE id = %s AND worker_id = %s AND status = 'doing' FOR SHARE"
 )
 
 
@@ -89,7 +89,7 @@ def fetch(db: Connection, queues: Sequence[str], worker: int, most: int) -> list
 
 def is_held(db: Connection, job: int, worker: int) -> bool:
     """Lock the job against a change of its holder; return whether this worker holds it."""
-    return db.execute(query(IS_MINE.format(lock="SHARE")), (job, worker)).fetchone() is not None
+    return db.execute(query(IS_MINE), (job, worker)).fetchone() is not None
 
 
 def finish_all(db: Connection, jobs: Sequence[int], worker: int) -> set[int]:

@@ -37,7 +37,7 @@ _AGED = (
 )
 
 
-_NEXT_TURN = f"""WITH mine AS MATERIALIZED ({engine.IS_MINE.format(lock="SHARE")})
+_NEXT_TURN = f"""WITH mine AS MATERIALIZED ({engine.IS_MINE})
 UPDATE shared SET value = (value::bigint + 1)::text
 WHERE key = 'turn' AND EXISTS (SELECT 1 FROM mine) RETURNING value"""
 

@@ -257,10 +257,10 @@ def test_what_is_saved_is_loaded_again(short_path):
 @pytest.mark.parametrize(
     ("mine", "theirs", "reported"),
     [
-        ([0.5, 0.6, 9.0], [1.0], "0.600 s | cronstable: 1.000 s | 0.60 | ≤ 0.62 | yes |"),
-        ([0.7], [1.0], "0.700 s | cronstable: 1.000 s | 0.70 | ≤ 0.62 | **no** |"),
-        ([0.1], [1.0], "0.100 s | cronstable: 1.000 s | 1/10 | ≤ 0.62 | yes |"),
-        ([0.1], [], "0.100 s | cronstable: not measured | - | ≤ 0.62 |  |"),
+        ([0.5, 0.54, 9.0], [1.0], "0.540 s | cronstable: 1.000 s | 0.54 | ≤ 0.55 | yes |"),
+        ([0.7], [1.0], "0.700 s | cronstable: 1.000 s | 0.70 | ≤ 0.55 | **no** |"),
+        ([0.1], [1.0], "0.100 s | cronstable: 1.000 s | 1/10 | ≤ 0.55 | yes |"),
+        ([0.1], [], "0.100 s | cronstable: not measured | - | ≤ 0.55 |  |"),
     ],
 )
 def test_a_row_tells_whether_it_is_as_wanted(mine, theirs, reported):
@@ -268,7 +268,7 @@ def test_a_row_tells_whether_it_is_as_wanted(mine, theirs, reported):
     found.add("a", 2, "nightshift", *mine)
     found.add("a", 2, "cronstable", *theirs)
 
-    line = rows.table(found, rows.BURST["a"]).splitlines()[-1]
+    line = rows.table(found, rows.BURST["a"][:1]).splitlines()[-1]
 
     assert line.endswith(reported)
 
@@ -278,7 +278,7 @@ def test_on_one_core_a_row_may_want_something_else():
     found.add("a", 1, "nightshift", 0.9)
     found.add("a", 1, "cronstable", 1.0)
 
-    assert "| ≤ 1.00 | yes |" in rows.table(found, rows.BURST["a"])
+    assert "| ≤ 0.90 | yes |" in rows.table(found, rows.BURST["a"])
 
 
 def test_all_but_one_of_a_hundred_is_no_median():

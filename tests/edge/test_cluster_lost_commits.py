@@ -12,7 +12,7 @@ from supervisor.cluster.shared_ledger import Leadership, SharedLedger
 from supervisor.core import events as ev
 from supervisor.core.effects import Launch
 from supervisor.ledger.errors import LedgerUnavailableError
-from tests.edge.test_cluster_exchange import JOB, SCHEMA, at, begun, exchange, run
+from tests.edge.test_cluster_exchange import JOB, SCHEMA, at, begun, exchange, happened, run
 from tests.fix_postgres import needs_account
 
 pytestmark = [needs_account, pytest.mark.long]
@@ -78,4 +78,4 @@ def test_a_leader_names_what_was_lost_and_interrupts_what_postgresql_does_not_kn
     assert "may begin twice" in shared.pop_damage()
     assert (type(end), end.run, end.state, end.reason) == (ev.Judged, 2, "interrupted", "lost")
     assert leader.held == {(1, 1)}
-    assert leader.poll(at(9)) == []
+    assert happened(leader.poll(at(9))) == []
