@@ -113,7 +113,13 @@ def burst(folder: Path, server: Any, times: dict[str, str], found: Measured) -> 
 
 
 def idle(folder: Path, server: Any, times: dict[str, str], found: Measured) -> None:
-    """Measure what three hosts with nothing to do ask of PostgreSQL."""
+    """Measure what three hosts with nothing to do ask of PostgreSQL.
+
+    Without autovacuum, whose transactions count like any, and which looks at new tables.
+    """
+    with psycopg.connect(server.dsn, autocommit=True) as admin:
+        admin.execute("ALTER SYSTEM SET autovacuum = off")
+        admin.execute("SELECT pg_reload_conf()")
     with cluster(folder / "c", server.dsn, {"never": {"command": BODY}}, DEFAULTS) as hosts:
         time.sleep(5)  # until the start has settled
         before, cpu = transactions(hosts), postgres_cpu_s(server)
