@@ -40,11 +40,6 @@ def boot_id() -> str:
     return ""
 
 
-def decode(text: str) -> Promise | None:
-    """Return the promise of its text in `meta`; None for "". Raises: msgspec.MsgspecError."""
-    return msgspec.json.decode(text, type=Promise) if text else None
-
-
 def begun(runs: Iterable[Run], promise: Promise | None, boot: str) -> list[Run]:
     """Return the runs, with those as running that a power cut has left as promised.
 

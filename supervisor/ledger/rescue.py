@@ -13,11 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from supervisor.ledger import promises
 from supervisor.ledger.rows import TABLES, RowError, Table
-from supervisor.ledger.startup_memory import last_tick, pause
+from supervisor.ledger.startup_memory import last_tick, pause, promise
 
 _ALONGSIDE = ("-wal", "-shm")
 # Newest first: if time runs out, the oldest rows are lost.
@@ -145,8 +143,8 @@ def _is_sound(key: object, value: object) -> bool:
                 last_tick(text)
                 return True
         case promises.META_KEY, str(text):
-            with contextlib.suppress(msgspec.MsgspecError):
-                promises.decode(text)
+            with contextlib.suppress(RowError):
+                promise(text)
                 return True
     return False
 

@@ -15,6 +15,7 @@ from supervisor.core.effects import RecordTick
 from supervisor.core.memory import Memory
 from supervisor.core.model import JobRecord, Pause, Run, replace
 from supervisor.ledger import promises
+from supervisor.ledger.promises import Promise
 from supervisor.ledger.rows import (
     ATTEMPTS,
     INCIDENTS,
@@ -91,6 +92,14 @@ def last_tick(text: str) -> RecordTick | None:
         raise RowError(f"meta: last_tick: {error}") from error
 
 
+def promise(text: str) -> Promise | None:
+    """Return the promise of the next attempts, from its text. Raises: RowError."""
+    try:
+        return msgspec.json.decode(text, type=Promise) if text else None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise RowError(f"meta: {promises.META_KEY}: {error}") from error
+
+
 def _marks(db: sqlite3.Connection) -> Iterator[JobRecord]:
     """Yield the record of each job, up to its newest slot, whose row may be newer."""
     newest = dict(db.execute(_NEWEST_SLOTS))
@@ -105,10 +114,7 @@ def _marks(db: sqlite3.Connection) -> Iterator[JobRecord]:
 
 def _runs(db: sqlite3.Connection, boot: str) -> list[Run]:
     runs = _all(db, RUNS, TO_REMEMBER)
-    try:
-        return promises.begun(runs, promises.decode(meta(db, promises.META_KEY)), boot)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise RowError(f"meta: {promises.META_KEY}: {error}") from error
+    return promises.begun(runs, promise(meta(db, promises.META_KEY)), boot)
 
 
 def touch_columns(db: sqlite3.Connection) -> None:

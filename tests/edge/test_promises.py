@@ -18,9 +18,10 @@ from supervisor.core.decide import decide, next_wakeup
 from supervisor.core.memory import Memory
 from supervisor.core.model import Run, State, Trigger, replace
 from supervisor.core.state import SchedulerState
-from supervisor.ledger import promises
+from supervisor.ledger import promises, startup_memory
 from supervisor.ledger.errors import Written
 from supervisor.ledger.promises import Promise
+from supervisor.ledger.rows import RowError
 from supervisor.ledger.store import Store
 from supervisor.ledger.write_queue import SYNC_S, WriteQueue
 
@@ -230,3 +231,9 @@ def test_a_machine_that_does_not_name_its_boot_counts_as_booted_again(then, now,
     (found,) = promises.begun([PENDING], Promise(then, ((7, 1),)), now)
 
     assert found.state is state
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"boot": 1}', "[" * 100_000, '{"boot": "\ud800"}'])
+def test_what_is_no_promise_is_a_damaged_row(text):
+    with pytest.raises(RowError, match="meta: promised"):
+        startup_memory.promise(text)

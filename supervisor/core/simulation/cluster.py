@@ -68,7 +68,7 @@ def _instant(service: "_Member") -> float:
 
 
 def _exchange(leader: "_Leader", hosts: Sequence["_Host"], at: At) -> Iterator[Step]:
-    """Bring the leader's wishes to the hosts, and what became of them back to it."""
+    """Pass the leader's launches and signals to the hosts, and their ends back to it."""
     for pair in leader.ends:
         for host in hosts:
             host.end(pair, at)
