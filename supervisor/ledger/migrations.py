@@ -4,7 +4,7 @@
 transaction. A step is never changed once it has been released.
 """
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 # From version n to n + 1. Version 0 was never released.
 MIGRATIONS: dict[int, str] = {
@@ -49,5 +49,15 @@ MIGRATIONS: dict[int, str] = {
     6: """
         ALTER TABLE runs ADD COLUMN on_host TEXT NOT NULL DEFAULT '';
         ALTER TABLE runs ADD COLUMN incident TEXT NOT NULL DEFAULT ''
+    """,
+    # The same indexes with conditions that cost half of each write.
+    7: """
+        DROP INDEX IF EXISTS runs_open;
+        DROP INDEX IF EXISTS runs_in_vain;
+        CREATE INDEX runs_open ON runs (id)
+        WHERE (state = 'pending' OR state = 'running' OR state = 'retrying');
+        CREATE INDEX runs_in_vain ON runs (state, id)
+        WHERE (state = 'failed' OR state = 'skipped' OR state = 'missed'
+            OR state = 'cancelled' OR state = 'interrupted')
     """,
 }

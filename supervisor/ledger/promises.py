@@ -5,16 +5,19 @@ next. Their launches, and the ends in between, are then committed without that w
 commit survives a crash of the process, but not a power cut. After a power cut (the machine
 has booted since), an attempt that was promised may have begun, though its run still counts
 as pending: it is read as one that has begun. So there is no launch without a record.
-A promise ends with the next commit that waits for the disk.
+A promise ends with the next commit that waits for the disk, which may hold the next one.
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from supervisor.core.admission import next_attempts
 from supervisor.core.model import Run, State, replace
+from supervisor.core.state import SchedulerState
 
 # Attempts in one promise: with 8 at a time, one commit in eight waits for the disk.
 MOST = 64
@@ -38,6 +41,11 @@ def boot_id() -> str:
     with contextlib.suppress(OSError):
         return _BOOT_ID.read_text().strip()
     return ""
+
+
+def next_of(scheduler: SchedulerState) -> Callable[[], tuple[AttemptKey, ...]]:
+    """Return what to call for the attempts that a promise names now."""
+    return partial(next_attempts, scheduler, MOST)
 
 
 def begun(runs: Iterable[Run], promise: Promise | None, boot: str) -> list[Run]:

@@ -170,8 +170,8 @@ class History:
     def open_between(self, since: datetime, until: datetime, newest: int) -> list[int]:
         """Return the runs due in [since, until), up to `newest`, that are open in the ledger."""
         found = self._rows(
-            """SELECT id FROM runs WHERE due >= ? AND due < ? AND id <= ?
-            AND state IN ('pending', 'running', 'retrying')""",
+            f"""SELECT id FROM runs WHERE due >= ? AND due < ? AND id <= ?
+            AND {OF_OPEN}""",
             *(since.isoformat(), until.isoformat(), newest),
         )
         return [number for (number,) in found]

@@ -215,8 +215,12 @@ TABLES: dict[type, Table] = {
 }
 
 # What the partial indexes of schema.sql are of: SQLite uses one only for the same words.
-OF_OPEN = "state IN ('pending', 'running', 'retrying')"
-IN_VAIN = "state IN ('failed', 'skipped', 'missed', 'cancelled', 'interrupted')"
+# Not IN: for that SQLite makes a table of the texts at each write, for each index.
+OF_OPEN = "(state = 'pending' OR state = 'running' OR state = 'retrying')"
+IN_VAIN = (
+    "(state = 'failed' OR state = 'skipped' OR state = 'missed'"
+    " OR state = 'cancelled' OR state = 'interrupted')"
+)
 
 # Open runs, and for each job the newest few and the newest success, oldest first.
 # By look-ups in the indexes: it must not take longer the more runs there are.

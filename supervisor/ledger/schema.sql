@@ -42,11 +42,14 @@ CREATE TABLE runs (
 CREATE INDEX runs_of_job ON runs (job, id);
 CREATE INDEX runs_by_due ON runs (due);
 -- What a start, a purge and `history --state` look for, however many runs there are.
-CREATE INDEX runs_open ON runs (id) WHERE state IN ('pending', 'running', 'retrying');
+-- No IN: for that SQLite makes a table of the texts at each write, for each index.
+CREATE INDEX runs_open ON runs (id)
+WHERE (state = 'pending' OR state = 'running' OR state = 'retrying');
 CREATE INDEX runs_succeeded ON runs (job, id) WHERE state = 'success';
 CREATE INDEX runs_failed ON runs (job, id) WHERE state = 'failed';
 CREATE INDEX runs_in_vain ON runs (state, id)
-WHERE state IN ('failed', 'skipped', 'missed', 'cancelled', 'interrupted');
+WHERE (state = 'failed' OR state = 'skipped' OR state = 'missed'
+    OR state = 'cancelled' OR state = 'interrupted');
 CREATE INDEX runs_with_log ON runs (id, log_bytes) WHERE log_bytes > 0;
 
 CREATE TABLE attempts (

@@ -85,12 +85,15 @@ class WriteQueue:
         taken, self._refused = self._refused, []
         return taken
 
-    def flush(self, mono: float) -> str:
-        """Commit all records, deferred ones included; return "" or the reason for failure."""
+    def flush(self, mono: float, next_attempts: NextAttempts = _none) -> str:
+        """Commit all records, deferred ones included; return "" or the reason for failure.
+
+        next_attempts: returns what is launched next, for a promise.
+        """
         self._waiting |= self._resting
         self._resting.clear()
         self._soon_at = None
-        self._promise(())
+        self._promise(next_attempts())
         return self._commit(self._store.write, mono)
 
     @property

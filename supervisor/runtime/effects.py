@@ -12,7 +12,6 @@ from supervisor.api.bridge import LoopBridge
 from supervisor.containment.processes import Processes
 from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
-from supervisor.core.admission import next_attempts
 from supervisor.core.alert_model import HeartbeatCall, HeartbeatKind
 from supervisor.core.model import Attempt, Run
 from supervisor.core.state import SchedulerState
@@ -64,7 +63,7 @@ class Effects:
         problem = self._queue.take(
             [redacted_record(action) for action in actions],
             at.mono,
-            lambda: next_attempts(scheduler, promises.MOST),
+            promises.next_of(scheduler),
         )
         launches = self._tell_refused(launches, at)
         follow: list[ev.Event] = []

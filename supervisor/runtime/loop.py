@@ -25,6 +25,7 @@ from supervisor.core.decide import next_minute
 from supervisor.core.model import replace
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import Tick
+from supervisor.ledger import promises
 from supervisor.ledger.store import Store
 from supervisor.ledger.write_queue import WriteQueue
 from supervisor.log import ServiceLog
@@ -143,9 +144,8 @@ class Loop:
         seen = (self.scheduler, self._reloader.is_reading, self._minute, at)
         self._step("service manager", at, None, self._notifier.update, *seen)
         self._step("idle keepers", at, None, self._processes.shrink_idle, at)
-        self._step(
-            "rehearsal", at, None, self._rehearsal.prepare, self.scheduler, self._minute, at
-        )
+        known = (self.scheduler, self._minute, at)
+        self._step("rehearsal", at, None, self._rehearsal.prepare, *known)
 
     def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
         try:
@@ -303,7 +303,7 @@ class Loop:
     def _flush_deferred(self, at: ev.At) -> list[ev.Event]:
         """Write deferred records and those of a ledger that could not be written."""
         was_broken = self._queue.is_broken
-        problem = self._queue.flush(at.mono)
+        problem = self._queue.flush(at.mono, promises.next_of(self.scheduler))
         if problem:
             return [] if was_broken else [ev.LedgerWriteFailed(at, (), problem)]
         return [ev.LedgerRecovered(at, self._store.pop_damage())] if was_broken else []

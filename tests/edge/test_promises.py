@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from supervisor.core import effects
 from supervisor.core import events as ev
-from supervisor.core.admission import next_attempts
 from supervisor.core.config_model import Config, Job
 from supervisor.core.decide import decide, next_wakeup
 from supervisor.core.memory import Memory
@@ -72,19 +71,14 @@ class Burst:
         return ev.At(AT + timedelta(seconds=self.mono), self.mono)
 
     def take(self, *events: ev.Event) -> None:
+        due = self.queue.flush_at
+        if due is not None and due <= self.mono:
+            assert self.queue.flush(self.mono, promises.next_of(self.scheduler)) == ""
         actions: list[effects.Action] = []
         for event in events:
             self.scheduler, asked = decide(self.scheduler, event)
             actions += asked
-        due = self.queue.flush_at
-        if due is not None and due <= self.mono:
-            assert self.queue.flush(self.mono) == ""
-        assert (
-            self.queue.take(
-                actions, self.mono, lambda: next_attempts(self.scheduler, promises.MOST)
-            )
-            == ""
-        )
+        assert self.queue.take(actions, self.mono, promises.next_of(self.scheduler)) == ""
         begun = [(a.run.id, a.run.attempt) for a in actions if type(a) is effects.Launch]
         self.launched.update(begun)
         self.living += begun
@@ -167,6 +161,19 @@ def test_a_burst_waits_for_the_disk_once_for_many_launches(tmp_path):
 
     assert len(burst.launched) == 500
     assert machine.syncs - before < 500 / promises.MOST * 2
+
+
+def test_a_promise_that_ends_in_a_burst_is_followed_by_the_next_in_the_same_commit(tmp_path):
+    machine = Machine(tmp_path)
+    burst = Burst(machine, plain(100), places=8)
+    before = machine.syncs
+
+    burst.mono += SYNC_S
+    burst.end(2, status=0)
+
+    assert machine.syncs == before + 1
+    assert all(begun_by(machine.after_power_cut(), burst.launched))
+    machine.close()
 
 
 def test_a_crash_of_the_process_leaves_promised_runs_pending(tmp_path):
