@@ -160,10 +160,7 @@ class Turn(IncidentTurn):
 
     def update_job_record(self, job: str, **fields: Any) -> None:
         """Change what the ledger keeps of a job."""
-        known = self.scheduler.job_records.get(job) or JobRecord(job, self.now)
-        changed = replace(known, **fields)
-        self.scheduler.job_records = self.scheduler.job_records.set(job, changed)
-        self.actions.append(Record(changed))
+        self.actions.append(Record(self._changed_record(job, **fields)))
 
     def advance_seen_until(self, job: str, instant: datetime) -> None:
         """Settle the job's slots up to this instant for good."""
@@ -180,8 +177,7 @@ class Turn(IncidentTurn):
         if known is None:
             self.update_job_record(job, seen_until=newest)
         elif known.seen_until < newest:
-            changed = replace(known, seen_until=newest)
-            self.scheduler.job_records = self.scheduler.job_records.set(job, changed)
+            changed = self._changed_record(job, seen_until=newest)
             self.actions.append(Record(changed, soon=True))
 
     def rewind_seen_until(self, job: Job, fixed_until: datetime | None = None) -> None:
@@ -253,6 +249,12 @@ class Turn(IncidentTurn):
             else scheduler.jobs_by_minute.delete(minute)
         )
         scheduler.next_slot = scheduler.next_slot.delete(job)
+
+    def _changed_record(self, job: str, **fields: Any) -> JobRecord:
+        known = self.scheduler.job_records.get(job) or JobRecord(job, self.now)
+        changed = replace(known, **fields)
+        self.scheduler.job_records = self.scheduler.job_records.set(job, changed)
+        return changed
 
     def _update_incidents(self, run: Run, verdict: Verdict) -> None:
         if run.state is State.SUCCESS:

@@ -17,7 +17,7 @@ class Params:
     level: 1 (fast) to 9 (small); 1 to 3 by isal, 4 to 9 by zlib.
     copies: places that each get a second copy: folders, never made here, since one
         that is missing may be a disk that is not mounted; object stores; SFTP.
-    allow_empty: back a database without tables up, too.
+    allow_empty: also back up a database that has no tables.
     """
 
     database: Path
