@@ -35,7 +35,7 @@ MOST_BODY_BYTES = 1024 * 1024
 MOST_CLIENTS = 32
 _LOG = re.compile(r"/v1/runs/(\d{1,18})/log(\?.*)?$")
 # What concerns one host, not the cluster.
-_OF_A_HOST = ("/v1/stop", "/v1/reload", "/v1/assignments", "/v1/membership", "/v1/restore")
+_OF_A_HOST = ("/v1/stop", "/v1/reload", "/v1/membership", "/v1/restore")
 # Headers of a request that matter to who answers.
 _PASSED_ON = ("Range", "Last-Event-ID", "Accept")
 _PIECE = 64 * 1024

@@ -59,5 +59,4 @@ def _job(schema: str, queue: str, launch: Launch) -> engine.NewJob:
 def _body(launch: Launch) -> str:
     run = launch.run
     order = Order(run.due, run.trigger.value, msgspec.json.decode(run.set_json), run.dry_run)
-    # PostgreSQL cannot keep the character, not even as an escape.
-    return msgspec.json.encode(order).decode().replace("\\u0000", "\\ufffd")
+    return msgspec.json.encode(order).decode()

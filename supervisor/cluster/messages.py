@@ -79,6 +79,5 @@ def send(db: Connection, report: Report) -> None:
 
 def send_all(db: Connection, reports: Sequence[Report]) -> None:
     """Write reports for the leader, in the transaction of what they report."""
-    # PostgreSQL cannot keep the character, not even as an escape.
-    bodies = [msgspec.json.encode(each).decode().replace("\\u0000", "\\ufffd") for each in reports]
+    bodies = [msgspec.json.encode(each).decode() for each in reports]
     db.execute("INSERT INTO reports (body) SELECT unnest(%s::text[])", (bodies,))

@@ -3,12 +3,13 @@
 import time
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from supervisor.cluster import engine, glance, install, session
 from supervisor.cluster.agent_settings import AgentSettings
 from supervisor.cluster.exchange import Exchange
-from supervisor.cluster.messages import Began, Ended, Lost, send
+from supervisor.cluster.messages import Began, Ended, Lost, Order, send
 from supervisor.cluster.shared_ledger import DeposedError, Leadership, SharedLedger
 from supervisor.core import events as ev
 from supervisor.core.config_model import Cluster, Job
@@ -129,6 +130,23 @@ def test_reports_are_read_again_by_the_next_leader_until_a_turn_was_recorded(db,
     assert [type(each) for each in happened(leader.poll(at(2)))] == [ev.Started]
     assert happened(leader.poll(at(4))) == []
     assert [type(each) for each in happened(exchange(shared).poll(at(6)))] == [ev.Started]
+
+
+@pytest.mark.parametrize("text", ["a\0b", r"a\u0000b", "\\", '"', "\x1b\ufffd"])
+def test_any_text_reaches_the_host_and_the_leader_as_it_was(db, shared, text):
+    leader = exchange(shared)
+    asked = run(1, set_json=msgspec.json.encode({"text": text}).decode())
+    begun(shared, asked)
+    leader.hand_out(Launch(asked, JOB))
+    leader.poll(at())
+    result = msgspec.json.encode({"text": text}).decode()
+    send(db, Ended(1, 1, "b", State.FAILED, cause=text, result_json=result))
+
+    (judged,) = happened(leader.poll(at(2)))
+
+    (body,) = db.execute("SELECT body FROM assignments").fetchone()
+    assert msgspec.json.decode(body, type=Order).set == {"text": text}
+    assert (judged.cause, judged.result_json) == (text, result)
 
 
 def test_a_lost_host_is_an_event_and_the_attempt_is_no_longer_held(db, shared):
