@@ -88,8 +88,10 @@ def line_buffer_stdio() -> None:
 def leave(status: int) -> typing.NoReturn:
     """Exit without running atexit handlers that imported modules registered."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # closed, or no reader
+        try:
             stream.flush()
+        except (OSError, ValueError):  # closed, or no reader
+            continue
     os._exit(status)
 
 
