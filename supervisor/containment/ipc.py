@@ -82,5 +82,6 @@ def receive(end: socket.socket) -> tuple[bytes, list[int]]:
         return b"", []
     received = array.array("i")
     for _, _, rights in extras:
+        # A partial descriptor is ignored.
         received.frombytes(rights[: len(rights) // _DESCRIPTOR * _DESCRIPTOR])
     return bytes(_buffer[:size]), received.tolist()
