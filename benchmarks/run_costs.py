@@ -1,8 +1,9 @@
 """Where a run's time goes, by process, beside a bare loop that starts the same command.
 
-    benchmarks/profile [--jobs N] [--cores N] [--strace]
+    benchmarks/profile [--jobs N] [--cores N] [--functions] [--strace]
 
-N jobs are due in one real minute; each runs `touch FILE`. CPU, page faults, context
+N jobs are due in one real minute; each runs `touch FILE`, or a Python function, whose bare
+loop forks a process that sends its result through a pipe. CPU, page faults, context
 switches and system calls are divided by the runs. The supervisor includes its threads;
 the keepers include their births; the children are the jobs themselves, from vfork to exit.
 System calls are counted with strace, in a burst of their own, since it slows everything.
@@ -18,15 +19,15 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import options
 from memory import children, cores_of, cpu_s, machine, pinned
-from peers import OURS, Living
-from workloads import burst, last_start, settle, touches
+from peers import OURS, Command, Living
+from workloads import burst, settle, small_functions, touches
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _CALL = re.compile(r"^(\d+) +\w+\(", re.MULTILINE)
@@ -60,6 +61,14 @@ class Parts:
     children: Costs
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of job: the jobs to run in a folder, and the program of the bare loop."""
+
+    jobs: Callable[[Path, int], Mapping[str, Command]]
+    bare: str
+
+
 def main() -> None:
     """Run the burst and print the table."""
     parser = argparse.ArgumentParser(
@@ -67,6 +76,7 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=options.count, default=1000, help="default: 1000")
     parser.add_argument("--cores", type=options.count, default=2, help="default: 2")
+    parser.add_argument("--functions", action="store_true", help="Python functions as jobs")
     parser.add_argument("--strace", action="store_true", help="count system calls, too")
     given = parser.parse_args()
     options.end_on_signals()
@@ -74,21 +84,21 @@ def main() -> None:
         sys.exit("strace is not installed: leave out --strace")
     with tempfile.TemporaryDirectory(prefix="costs-") as name:
         folder = Path(name)
-        parts, ledger = of_burst(folder / "burst", given.jobs, given.cores)
-        bare = of_bare_loop(folder / "bare", given.jobs, given.cores)
+        kind = FUNCTIONS if given.functions else COMMANDS
+        parts, ledger = of_burst(folder / "burst", kind, given.jobs, given.cores)
+        bare = of_bare_loop(folder / "bare", kind, given.jobs, given.cores)
         calls = Counter[str]()
         if given.strace:
-            calls = of_calls(folder / "calls", given.jobs, given.cores)
+            calls = of_calls(folder / "calls", kind, given.jobs, given.cores)
     print(f"{given.jobs} runs on {given.cores} cores; {machine()}\n")
     print(table(parts, bare, calls, given.jobs))
     print(f"\nledger, per run: {ledger}")
 
 
-def of_burst(folder: Path, jobs: int, cores: int) -> tuple[Parts, str]:
+def of_burst(folder: Path, kind: Kind, jobs: int, cores: int) -> tuple[Parts, str]:
     """Return the costs of a burst by process, and what it left in the ledger."""
-    with played(folder, jobs, cores) as (service, minute):
+    with played(folder, kind, jobs, cores) as service:
         before = costs_of(service)
-        last_start(folder, minute, jobs)
         settle(OURS, folder, jobs)
         after = costs_of(service)
         ledger = rows_of(folder / "state" / "ledger.sqlite3", jobs)
@@ -97,34 +107,33 @@ def of_burst(folder: Path, jobs: int, cores: int) -> tuple[Parts, str]:
 
 
 @contextmanager
-def played(folder: Path, jobs: int, cores: int) -> Iterator[tuple[Living, float]]:
-    """Yield a service shortly before the minute in which its jobs are due, and that minute."""
+def played(folder: Path, kind: Kind, jobs: int, cores: int) -> Iterator[Living]:
+    """Yield a service shortly before the minute in which its jobs are due."""
     folder.mkdir()
-    with burst(OURS, folder, touches(folder, jobs), cores) as found:
-        yield found
+    with burst(OURS, folder, kind.jobs(folder, jobs), cores) as (service, _):
+        yield service
 
 
-def of_bare_loop(folder: Path, jobs: int, cores: int) -> Costs:
-    """Return the costs of a loop that starts each command and waits for it."""
+def of_bare_loop(folder: Path, kind: Kind, jobs: int, cores: int) -> Costs:
+    """Return the costs of a loop that starts each job and waits for it."""
     folder.mkdir()
     (folder / "marks").mkdir()
     with pinned(cores_of(cores)):
         said = subprocess.run(
-            [sys.executable, "-S", "-c", _BARE, str(folder / "marks"), str(jobs)],
+            [sys.executable, "-S", "-c", kind.bare + _SAID, str(folder / "marks"), str(jobs)],
             check=True, capture_output=True, text=True,
         ).stdout.split()  # fmt: skip
     return Costs(float(said[0]), float(said[1]), int(said[2]), int(said[3]))
 
 
-def of_calls(folder: Path, jobs: int, cores: int) -> Counter[str]:
+def of_calls(folder: Path, kind: Kind, jobs: int, cores: int) -> Counter[str]:
     """Return the number of system calls by process, in a burst under strace."""
-    with played(folder, jobs, cores) as (service, minute):
+    with played(folder, kind, jobs, cores) as service:
         trace = folder / "trace"
         tracer = subprocess.Popen(
             ["strace", "-f", "-qq", "-o", str(trace), "-p", ",".join(map(str, _all(service)))]
         )
         try:
-            last_start(folder, minute, jobs)
             settle(OURS, folder, jobs)
             (server,) = children(service.pid)
             kinds = dict.fromkeys(map(int, os.listdir(f"/proc/{service.pid}/task")), "supervisor")
@@ -219,10 +228,27 @@ import os, resource, sys
 folder, count = sys.argv[1], int(sys.argv[2])
 for number in range(count):
     os.waitpid(os.posix_spawn("/usr/bin/touch", ["touch", f"{folder}/{number}"], os.environ), 0)
+"""
+_BARE_FUNCTIONS = """
+import json, os, resource, sys
+for number in range(int(sys.argv[2])):
+    mine, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(theirs, json.dumps({"sum": 3}).encode())
+        os._exit(0)
+    os.close(theirs)
+    os.read(mine, 100)
+    os.close(mine)
+    os.waitpid(pid, 0)
+"""
+_SAID = """
 both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(sum(u.ru_utime + u.ru_stime for u in both), sum(u.ru_stime for u in both),
       sum(u.ru_minflt for u in both), sum(u.ru_nvcsw + u.ru_nivcsw for u in both))
 """
+COMMANDS = Kind(touches, _BARE)
+FUNCTIONS = Kind(small_functions, _BARE_FUNCTIONS)
 
 
 if __name__ == "__main__":

@@ -91,15 +91,19 @@ def functions(side: Side, folder: Path, cores: int, measured: Measured) -> None:
     """Measure row (d), with APScheduler as the peer; nothing to do for the other peer."""
     if side is CRONSTABLE:
         return
-    package = folder / "burst_work"
-    package.mkdir()
-    (package / "small.py").write_text(_WORKER)
-    workers = {f"job-{number}": "burst_work.small:small" for number in range(MANY)}
-    with burst(side, folder, workers, cores) as (_, minute):
+    with burst(side, folder, small_functions(folder, MANY), cores) as (_, minute):
         results = settle(side, folder)
         measured.add("d", cores, side.name, max(results) - minute)
     if find_spec("apscheduler") is not None:
         measured.add("d", cores, APSCHEDULER, forks(cores))
+
+
+def small_functions(folder: Path, count: int) -> dict[str, Command]:
+    """Write a module into the folder; return jobs that call its function."""
+    package = folder / "burst_work"
+    package.mkdir()
+    (package / "small.py").write_text(_WORKER)
+    return {f"job-{number}": "burst_work.small:small" for number in range(count)}
 
 
 def asked(side: Side, folder: Path, cores: int, measured: Measured) -> None:

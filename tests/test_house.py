@@ -42,6 +42,7 @@ ALLOWED = {
     # processes; spawn and fork_server run in the fork server's process, never in ours
     "supervisor.containment": "supervisor.containment.* supervisor.core.* workers.protocol"
     " workers.units",
+    "supervisor.containment.keeper": "supervisor.containment.* workers.json_text",
     "supervisor.containment.spawn": "supervisor.containment.* workers.bootstrap"
     " workers.environment",
     "supervisor.containment.fork_server": "supervisor.containment.* workers.bootstrap",
@@ -133,7 +134,8 @@ ALLOWED = {
 
 # Modules used by both packages: values, texts and files, no code of the workers proper.
 SHARED = (
-    "environment", "lock_file", "path_text", "protocol", "regular_file", "text", "units", "volume",
+    "environment", "json_text", "lock_file", "path_text", "protocol", "regular_file", "text",
+    "units", "volume",
 )  # fmt: skip
 
 VALUE_LIBRARIES = {

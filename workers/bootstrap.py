@@ -8,6 +8,7 @@ Invariant: whatever a worker does (raise, exit, return a wrong type), exactly on
 or `failed` message is sent, unless the reader of the pipe is gone.
 """
 
+import _signal  # the functions of `signal`, without its enums: a tenth of a short run's pages
 import contextlib
 import ctypes
 import dataclasses
@@ -15,11 +16,12 @@ import errno
 import io
 import json
 import os
-import signal
+import select
 import sys
 import time
 import traceback
 import typing
+from collections.abc import Callable
 from datetime import datetime
 from math import isfinite
 
@@ -66,14 +68,14 @@ def main(assignment_fd: int, keeper: int) -> typing.NoReturn:
     line_buffer_stdio()
     with open(assignment_fd, "rb") as file:
         assignment = Assignment(**json.loads(file.read()))
-    leave(run(assignment))
+    leave(prepared(assignment)())
 
 
 def die_with_parent(keeper: int) -> None:
     """Arrange to be killed when the keeper dies, including when it has died already."""
-    _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    _prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
     if os.getppid() != keeper:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), _signal.SIGKILL)
 
 
 def line_buffer_stdio() -> None:
@@ -86,14 +88,19 @@ def line_buffer_stdio() -> None:
 def leave(status: int) -> typing.NoReturn:
     """Exit without running atexit handlers that imported modules registered."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # closed, or no reader
+        try:
             stream.flush()
+        except (OSError, ValueError):  # closed, or no reader
+            continue
     os._exit(status)
 
 
-def run(assignment: Assignment) -> int:
-    """Run the worker and report the outcome; return 0 after done, 1 after failed."""
-    sys.argv = [assignment.worker]
+def prepared(assignment: Assignment) -> Callable[[], int]:
+    """Return a function that runs the worker and reports the outcome, once, in its process.
+
+    It returns 0 after done, 1 after failed. What does not depend on the process is done
+    here, so that a keeper does it before the fork.
+    """
     voice = MessageWriter(assignment.message_fd)
     report = Report(
         send=voice.send,
@@ -105,7 +112,15 @@ def run(assignment: Assignment) -> int:
     def cancel(*_: object) -> None:
         report.cancelled = True
 
-    signal.signal(signal.SIGTERM, cancel)
+    def run() -> int:
+        sys.argv = [assignment.worker]
+        _signal.signal(_signal.SIGTERM, cancel)
+        return _run(assignment, voice, report)
+
+    return run
+
+
+def _run(assignment: Assignment, voice: "MessageWriter", report: Report) -> int:
     try:
         voice.write(_STARTED)
         ending = _ending(assignment, report)
@@ -156,6 +171,9 @@ class MessageWriter:
         Raises:
             BrokenPipeError: the pipe has no reader.
         """
+        if len(line) <= select.PIPE_BUF:  # written as a whole
+            os.write(self._fd, line)
+            return
         rest = memoryview(line)
         while rest:
             rest = rest[os.write(self._fd, rest) :]

@@ -118,13 +118,17 @@ def _first_names(function: Callable[..., object]) -> list[str]:
 
 def _params(function: Callable[..., object]) -> type | None:
     """Return the annotated class of the first argument, or else the module's `Params`."""
-    module = sys.modules.get(getattr(function, "__module__", None) or "")
-    kinds = [_first_annotation(function), getattr(module, "Params", None)]
-    return next((kind for kind in kinds if _is_params(kind)), None)
+    kind = _first_annotation(function)
+    if not _is_params(kind):
+        module = sys.modules.get(getattr(function, "__module__", None) or "")
+        kind = getattr(module, "Params", None)
+    return kind if _is_params(kind) else None
 
 
 def _first_annotation(function: Callable[..., object]) -> object:
     """Return the annotation of the first argument; None if it has none that can be read."""
+    if getattr(function, "__annotations__", None) == {}:
+        return None
     try:
         first = _first_names(function)[0]
         if first not in getattr(function, "__annotations__", {first: ""}):

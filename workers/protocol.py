@@ -9,6 +9,7 @@ leaves `Lines` as a value whose texts can be encoded as UTF-8 (`workers/text.py`
 import json
 from dataclasses import dataclass
 
+from workers import json_text
 from workers.text import readable
 
 MAX_LINE_BYTES = 64 * 1024
@@ -145,7 +146,7 @@ class Lines:
 
 
 def _line(message: Message, fields: dict[str, object]) -> bytes:
-    return json.dumps({"message": _WORDS[type(message)], **fields}).encode() + b"\n"
+    return json_text.encode({"message": _WORDS[type(message)], **fields}).encode() + b"\n"
 
 
 def _cut(value: object, room: int) -> object:

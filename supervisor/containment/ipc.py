@@ -13,7 +13,6 @@ Standard library only, and little of it: fork server and keepers import this.
 """
 
 import array
-import contextlib
 import errno
 import mmap
 import socket
@@ -83,6 +82,6 @@ def receive(end: socket.socket) -> tuple[bytes, list[int]]:
         return b"", []
     received = array.array("i")
     for _, _, rights in extras:
-        with contextlib.suppress(ValueError):  # a partial descriptor is ignored
-            received.frombytes(rights)
-    return bytes(_buffer[:size]), list(received)
+        # A partial descriptor is ignored.
+        received.frombytes(rights[: len(rights) // _DESCRIPTOR * _DESCRIPTOR])
+    return bytes(_buffer[:size]), received.tolist()

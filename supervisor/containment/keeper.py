@@ -20,6 +20,7 @@ import typing
 
 from supervisor.containment import ipc, process_tree, run_log, signal_fd, spawn
 from supervisor.containment.launch_errors import StartError
+from workers import json_text
 
 NAMED_STRAYS = 20
 READ_BYTES = 64 * 1024
@@ -30,6 +31,9 @@ ROUND_MS = 20
 # A run that ends within this is reported in one packet, and its output is read once, at its
 # end: a third of the wake-ups. A pipe holds 64 KiB until then.
 BRIEF_S = 0.05
+
+# Without the copies and searches of `json.loads`; an order has no spaces around it.
+_decode = json.JSONDecoder().raw_decode
 
 _NO_PROGRAM: spawn.Order = {
     "argv": ["/"],
@@ -116,7 +120,7 @@ class Keeper:
         process_tree.adopt_orphans()
         _touch_launch_pages()
         while self._control is not None or self._held is not None:
-            ready = {fd for fd, _ in self._poll.poll(self._patience_ms())}
+            ready = dict(self._poll.poll(self._patience_ms()))
             if self._signals in ready:
                 signal_fd.drain(self._signals)
                 if os.getppid() != self._fork_server:
@@ -159,7 +163,7 @@ class Keeper:
             if not packet:
                 self._retire()
                 return
-            order = json.loads(packet)
+            order, _ = _decode(packet.decode())
             if "force" not in order:
                 self._begin(order, descriptors[0] if descriptors else None)
             elif self._held is not None:
@@ -169,13 +173,14 @@ class Keeper:
                 os.close(descriptor)
 
     def _begin(self, order: spawn.Order, message_fd: int | None) -> None:
+        # Before the fork: afterwards each page written is copied as long as the child lives.
+        run = order["run"]
+        log = run_log.RunLog(self._runs_dir, run, order["attempt"]) if run > 0 else OutputTail()
         try:
             spawned = spawn.spawn(order, message_fd)
         except StartError as error:
             self._send({"failed": str(error)})
             return
-        run = order["run"]
-        log = run_log.RunLog(self._runs_dir, run, order["attempt"]) if run > 0 else OutputTail()
         self._held = HeldRun(spawned, log)
 
     def _force(self, held: HeldRun, force: str) -> None:
@@ -253,14 +258,16 @@ class Keeper:
 
     def _read(self, held: HeldRun, most: int) -> None:
         """Move output to the log until there is no more, or about `most` bytes were read."""
-        with contextlib.suppress(BlockingIOError):
-            while held.output is not None and most > 0:
+        while held.output is not None and most > 0:
+            try:
                 piece = os.read(held.output, READ_BYTES)
-                if piece:
-                    held.log.write(piece)
-                    most -= len(piece)
-                else:
-                    self._stop_reading(held, held.output)
+            except BlockingIOError:
+                return
+            if piece:
+                held.log.write(piece)
+                most -= len(piece)
+            else:
+                self._stop_reading(held, held.output)
 
     def _stop_reading(self, held: HeldRun, fd: int) -> None:
         if held.brief_until is None:
@@ -270,9 +277,10 @@ class Keeper:
 
     def _send(self, packet: dict[str, object]) -> None:
         if self._control is not None:
-            # If the supervisor is gone, the next turn reads end of file.
-            with contextlib.suppress(ConnectionError):
-                ipc.send(self._control, json.dumps(packet).encode())
+            try:
+                ipc.send(self._control, json_text.encode(packet).encode())
+            except ConnectionError:
+                return  # the supervisor is gone: the next turn reads end of file
 
 
 def _touch_launch_pages() -> None:

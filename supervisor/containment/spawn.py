@@ -237,14 +237,17 @@ def _work(
     # Do as much as possible before the fork: each page that the child is the first
     # to write costs it microseconds, and its code is many pages.
     _set_environ(environment)
+    run = bootstrap.prepared(assignment)
     keeper = os.getpid()
+    message_fd = assignment.message_fd
+    most_descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
     def live() -> int:
         bootstrap.die_with_parent(keeper)
         _step_out(write_end)
-        os.closerange(3, assignment.message_fd)
-        os.closerange(assignment.message_fd + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-        return bootstrap.run(assignment)
+        os.closerange(3, message_fd)
+        os.closerange(message_fd + 1, most_descriptors)
+        return run()
 
     try:
         if resource_limits.has_limits(order):
