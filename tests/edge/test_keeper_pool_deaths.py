@@ -273,7 +273,8 @@ def test_a_sweep_spares_itself_and_its_ancestors(tmp_path: Path):
 def test_the_mark_of_another_users_process_is_seen():
     ask = (
         "import os, sys; from supervisor.containment import instance_mark as mark;"
-        "os.setgid(65534); os.setuid(65534); print([mark.is_on(int(sys.argv[1]), name) for name in ('a', 'b')])"
+        "os.setgid(65534); os.setuid(65534);"
+        "print([mark.is_on(int(sys.argv[1]), name) for name in ('a', 'b')])"
     )
     with subprocess.Popen(["sleep", "600"]) as marked:
         instance_mark.put_on(marked.pid, "a")
