@@ -6,6 +6,7 @@ parent had at the fork, and the small process has little (some 8 MB, the lower l
 result). On a signal or a timeout, nothing is left running.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -37,12 +38,15 @@ def launched(
     limit_s: float = LIMIT_S,
 ) -> Launch:
     """Measure a program. Raises: RuntimeError, if it failed or took longer than `limit_s`."""
+    compiled = dict(environment or os.environ)
+    # Modules are compiled once, as an installation has them, and not by each launch.
+    compiled.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.NamedTemporaryFile("r") as meter:
         own = [sys.executable, "-S", "-E", "-c", _METER, meter.name, *command]
         with subprocess.Popen(
             own,
             cwd=ROOT,
-            env=environment,
+            env=compiled,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

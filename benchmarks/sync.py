@@ -16,12 +16,10 @@ import itertools
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import interleave
@@ -31,7 +29,10 @@ from measured import ALL, Measured
 from memory import machine
 from rows import SYNC, Column, S, sides, table
 
+SIDE = Path(__file__).with_name("sync_peer.py")
 CHANGED_ONE_IN = 1000
+# Sides of sync_peer.py; the others continue with the database of `ours`.
+FROM_EMPTY = ("ours", "limit", "bare", "peer")
 WORDS = {
     "ours": "from empty: sync.missing_sets + sync.missing_cards",
     "limit": "from empty: decode + INSERT ... SELECT (the limit)",
@@ -41,23 +42,13 @@ WORDS = {
     "0.1 %": "0.1 % changed: sync.missing_sets + sync.missing_cards",
 }
 COLUMNS = (Column("launch to exit", "sync", S), Column("the jobs' own", "sync own", S))
-PEER_COLUMNS = (
-    *("id", "name", "supertype", "subtypes", "hp", "types", "rules", "abilities", "attacks"),
-    *("weaknesses", "set_id", "number", "artist", "rarity", "flavorText", "legalities"),
-    *("images", "retreatCost", "evolvesFrom"),
-)
 
 
 def main() -> None:
-    """Run the rounds and print the table; with --side, run that side only."""
+    """Run the rounds and print the table."""
     parser = options.parser(__doc__, "what a sync costs", rounds=7)
     parser.add_argument("--catalogue", type=Path, help="a folder with sets.json and cards")
-    parser.add_argument("--side", nargs=3, metavar=("NAME", "CATALOGUE", "DATABASE"))
     given = parser.parse_args()
-    if given.side:
-        name, catalogue, database = given.side
-        SIDES[name](Path(catalogue), Path(database))
-        return
     if given.catalogue and not (given.catalogue / "sets.json").exists():
         parser.error(f"no catalogue in {given.catalogue}: expected sets.json there")
     options.end_on_signals()
@@ -99,9 +90,9 @@ def found(wanted: Path | None, room: Path) -> Path:
 def play(
     name: str, room: Path, catalogue: Path, numbers: Iterator[int], measured: Measured
 ) -> None:
-    """Measure one side; sides without a function continue with the database of `ours`."""
+    """Measure one side; sides that are not FROM_EMPTY continue with that of `ours`."""
     target, ready = room / f"{name}.db", room / "ready.db"
-    if name not in SIDES:
+    if name not in FROM_EMPTY:
         target = room / "ours.db"
         if name == "0.1 %":
             change(catalogue, next(numbers))
@@ -109,7 +100,7 @@ def play(
         target.unlink(missing_ok=True)
     if name == "limit":
         shutil.copyfile(ready, room / "limit.db.ready")
-    wall_s, own_s = launch(name if name in SIDES else "ours", catalogue, target)
+    wall_s, own_s = launch(name if name in FROM_EMPTY else "ours", catalogue, target)
     measured.add("sync", ALL, name, wall_s)
     if own_s is not None:
         measured.add("sync own", ALL, name, own_s)
@@ -119,7 +110,7 @@ def play(
 
 def launch(side: str, catalogue: Path, database: Path) -> tuple[float, float | None]:
     """Return the seconds of one side's process, and the seconds it reports for its own part."""
-    took = launched([sys.executable, __file__, "--side", side, str(catalogue), str(database)])
+    took = launched([sys.executable, str(SIDE), side, str(catalogue), str(database)])
     return took.wall_s, float(took.said) if took.said else None
 
 
@@ -137,78 +128,6 @@ def change(catalogue: Path, number: int) -> None:
         if touched:
             path.write_text(json.dumps(document, indent=2, ensure_ascii=False))
 
-
-def ours(catalogue: Path, database: Path) -> None:
-    """Run both jobs; print the seconds that they report."""
-    from workers.report import Report
-    from workers.sync import Params, missing_cards, missing_sets
-
-    report = Report(lambda _: None, datetime.now(UTC))
-    params = Params(str(catalogue), database)
-    results = [work(params, report) for work in (missing_sets, missing_cards)]
-    print(sum(float(one["seconds"] or 0) for one in results))
-
-
-def limit(catalogue: Path, database: Path) -> None:
-    """Decode as we do, then let SQLite copy rows that are ready."""
-    import msgspec
-
-    from workers.sync import schema
-    from workers.sync.rows import CardPage
-
-    decode = msgspec.json.Decoder(CardPage).decode
-    for path in catalogue.glob("cards/*.d/cards.json"):
-        decode(path.read_bytes())
-    connection = _connected(database)
-    connection.execute("ATTACH ? AS ready", (f"{database}.ready",))
-    for statement in (schema.SETS, schema.CARDS):
-        connection.execute(statement.replace("EXISTS ", "EXISTS main."))
-    connection.execute("BEGIN")
-    for name in ("pokemon_card_sets", "pokemon_cards"):
-        connection.execute(f"INSERT INTO main.{name} SELECT * FROM ready.{name}")
-    connection.execute("COMMIT")
-    connection.close()
-
-
-def bare(catalogue: Path, database: Path) -> None:
-    """Decode the documents, make the rows and INSERT them; no comparison, no plan, no state."""
-    from workers.sync import rows, schema
-
-    connection = _connected(database)
-    connection.execute(schema.CARDS)
-    insert = f"INSERT INTO pokemon_cards VALUES ({', '.join('?' * len(rows.CARD_COLUMNS))})"
-    connection.execute("BEGIN")
-    for path in catalogue.glob("cards/*.d/cards.json"):
-        parsed = rows.cards([path.read_bytes()], path.parent.name.removesuffix(".d"))
-        connection.executemany(insert, parsed.rows)
-    connection.execute("COMMIT")
-    connection.close()
-
-
-def peer(catalogue: Path, database: Path) -> None:
-    """Do what a simple script does."""
-    connection = _connected(database)
-    connection.execute(f"CREATE TABLE cards (id TEXT PRIMARY KEY, {', '.join(PEER_COLUMNS[1:])})")
-    insert = f"INSERT OR IGNORE INTO cards VALUES ({', '.join('?' * len(PEER_COLUMNS))})"
-    for path in catalogue.glob("cards/*.d/cards.json"):
-        connection.execute("BEGIN")
-        for card in json.loads(path.read_bytes())["data"]:
-            card["set_id"] = card["set"]["id"]
-            values = (card.get(name) for name in PEER_COLUMNS)
-            row = [json.dumps(one) if isinstance(one, list | dict) else one for one in values]
-            connection.execute(insert, row)
-        connection.execute("COMMIT")
-    connection.close()
-
-
-def _connected(database: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(database, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    return connection
-
-
-SIDES = {"ours": ours, "limit": limit, "bare": bare, "peer": peer}
 
 if __name__ == "__main__":
     main()

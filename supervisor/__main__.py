@@ -36,7 +36,12 @@ def main() -> int:
     inherited_state.settle()
     from supervisor.cli.main import main as run_command
 
-    return run_command()
+    try:
+        return run_command()
+    finally:
+        # The process ends with all that it has: a last search for cycles, which Python
+        # makes at its exit, would be a sixth of a short command.
+        gc.freeze()
 
 
 def _is_ours(package: ModuleType, place: Path) -> bool:

@@ -408,6 +408,12 @@ def test_a_command_that_only_asks_loads_neither_jobs_yaml_nor_calendars():
     assert loaded & late == set()
 
 
+def test_a_run_without_a_supervisor_imports_no_http():
+    loaded = loaded_with("supervisor.cli.commands.run", "supervisor.cli.run_local")
+
+    assert loaded & {"http.client", "asyncio", "starlette", "uvicorn"} == set()
+
+
 def test_a_service_without_a_cluster_imports_nothing_of_one():
     loaded = loaded_with("supervisor.service", "supervisor.api.serving")
 

@@ -79,7 +79,16 @@ class Serving:
         self, app: Starlette, kind: type[LimitedConnection], guests: dict[LimitedConnection, None]
     ) -> Callable[[], LimitedConnection]:
         """Return the factory of protocol objects for one socket."""
-        config = UvicornConfig(app, log_config=None, access_log=False, lifespan="off", ws="none")
+        # Each default that is named here would import a module, or wrap every request.
+        config = UvicornConfig(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+        )
         config.load()
         # uvicorn's warnings are about invalid requests, which clients can send without limit.
         # Errors are faults of the service and are still logged.

@@ -8,12 +8,15 @@ import contextlib
 import threading
 import time
 from collections.abc import Container
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from supervisor.cli.client import Client
 from supervisor.cli.errors import CliError
 from supervisor.core.views import RunView
+
+if TYPE_CHECKING:
+    from supervisor.cli.client import Client
 
 WITHOUT_S = 0.2
 SLICE_S = 0.5
@@ -27,7 +30,7 @@ class EventListener:
     not missed.
     """
 
-    def __init__(self, client: Client, runs: Container[int]) -> None:
+    def __init__(self, client: "Client", runs: Container[int]) -> None:
         self._client, self._runs = client, runs
         self._changed = threading.Event()
         self._greeted = threading.Event()

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from supervisor.cli.client import Client
 from supervisor.cli.command import paths_in
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError
@@ -53,6 +52,9 @@ job_name = JobName()
 
 def known(here: Paths) -> Iterable[str]:
     """Return the names of all jobs in the order of jobs.yaml; none on any error."""
+    # Late: a command with a job's name may need no supervisor, and so no HTTP.
+    from supervisor.cli.client import Client
+
     try:
         body = Client(here.socket).get("v1", "jobs", limit_s=ASK_S)
         return [job.name for job in decode(body, responses.Jobs).jobs]

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from supervisor.cli.client import Client
 from supervisor.cli.decode import decode
 from supervisor.cli.event_listener import EventListener
 from supervisor.cli.output import Table, clean, echo, format_seconds, print_json
@@ -17,6 +16,8 @@ from supervisor.core.views import RunView
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+    from supervisor.cli.client import Client
 
 # Interval of redrawing bars while runs report only progress.
 REDRAW_S = 0.2
@@ -115,7 +116,7 @@ def display(as_json: bool) -> Display:
     return Bars() if sys.stdout.isatty() else Lines()
 
 
-def until_final(client: Client, numbers: Sequence[int], shown: Display) -> list[bytes]:
+def until_final(client: "Client", numbers: Sequence[int], shown: Display) -> list[bytes]:
     """Return the response bodies of these runs, once all are final.
 
     Raises:

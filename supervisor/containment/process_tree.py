@@ -179,8 +179,10 @@ def _lineage() -> set[int]:
 
 def _has_instance(pid: int, instance: str) -> bool:
     """Return whether a process carries the mark and is not only a zombie."""
-    is_dead = state(pid) in ("Z", "X", "") and not _has_threads(pid)
-    return not is_dead and instance_mark.is_on(pid, instance)
+    # The mark first: nearly every process on the machine has none.
+    return instance_mark.is_on(pid, instance) and (
+        state(pid) not in ("Z", "X", "") or _has_threads(pid)
+    )
 
 
 def _kill_if_instance(pid: int, instance: str) -> None:

@@ -5,9 +5,9 @@ no other. The messages are made when they are sent (`message_source.py`).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct
 
 from supervisor.containment.internal_jobs import DELIVERY
 from supervisor.core import effects
@@ -23,14 +23,13 @@ from supervisor.notifications.message_source import MessageSource
 BATCH_BYTES = 64 * 1024
 
 
-@dataclass
-class _Delivery:
+class _Delivery(Struct):
     """Delivery to one channel; ahead: alerts whose turn comes, sent: those in the child."""
 
     batch: MessageBatch
     channel: Channel | None = None
-    ahead: list[tuple[Alert, Message]] = field(default_factory=list)
-    sent: list[Alert] = field(default_factory=list)
+    ahead: list[tuple[Alert, Message]] = []
+    sent: list[Alert] = []
 
     @property
     def is_ready(self) -> bool:

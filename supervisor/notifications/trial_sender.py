@@ -3,7 +3,8 @@
 import socket
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from supervisor.containment.internal_jobs import TEST
 from supervisor.core import effects
@@ -15,13 +16,12 @@ from supervisor.notifications.message_batch import MessageBatch, Outcome
 from workers.text import readable
 
 
-@dataclass
-class _Trial:
+class _Trial(Struct):
     """A test of one channel; waiting: the futures that get its outcome."""
 
     batch: MessageBatch
     channel: Channel | None = None
-    waiting: list["Future[Outcome]"] = field(default_factory=list)
+    waiting: list["Future[Outcome]"] = []
 
 
 class TrialAlertSender:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.containment import launch_errors, process_tree
+from supervisor.containment import instance_mark, launch_errors, process_tree
 from supervisor.core import events
 from supervisor.core.effects import KillStep
 from tests.edge.fixtures_keepers import ROOT, Stage, carriers, emptied, exited, lives, parent
@@ -267,6 +267,24 @@ def test_a_sweep_spares_itself_and_its_ancestors(tmp_path: Path):
 
     assert said.returncode == 0, said.stderr
     assert "sleep 600'] -9" in said.stdout
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_the_mark_of_another_users_process_is_seen():
+    ask = (
+        "import os, sys; from supervisor.containment import instance_mark as mark;"
+        "os.setgid(65534); os.setuid(65534);"
+        "print([mark.is_on(int(sys.argv[1]), name) for name in ('a', 'b')])"
+    )
+    with subprocess.Popen(["sleep", "600"]) as marked:
+        instance_mark.put_on(marked.pid, "a")
+
+        said = subprocess.run(
+            [sys.executable, "-c", ask, str(marked.pid)], cwd=ROOT, capture_output=True, text=True
+        )
+        marked.kill()
+
+    assert said.stdout.strip() == "[True, False]", said.stderr
 
 
 # --- signals from outside -------------------------------------------------------------

@@ -2,11 +2,10 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from supervisor.cli.client import Client
 from supervisor.cli.command import command, json_option, service
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
@@ -17,6 +16,9 @@ from supervisor.cli.run_text import detail
 from supervisor.cli.watch_runs import display, print_outcomes, until_final
 from supervisor.core import responses
 from workers.units import format_count
+
+if TYPE_CHECKING:
+    from supervisor.cli.client import Client
 
 
 @command("run")
@@ -78,7 +80,7 @@ def run(**options: Any) -> int:
     return ExitCode.YES
 
 
-def _run_jobs(client: Client, run_options: RunOptions) -> int:
+def _run_jobs(client: "Client", run_options: RunOptions) -> int:
     if len(run_options.jobs) > 1:
         for job in run_options.jobs:
             client.get("v1", "jobs", job)  # raises on 404 before any run starts
@@ -112,7 +114,7 @@ def _say_opened(body: bytes, opened: responses.Opened, as_json: bool) -> None:
     echo(f"run {run.id} of {run.job} is {run.state}{': ' if said else ''}{said}{others}")
 
 
-def _wait(client: Client, numbers: Sequence[int], run_options: RunOptions) -> int:
+def _wait(client: "Client", numbers: Sequence[int], run_options: RunOptions) -> int:
     shown = display(run_options.as_json)
     try:
         bodies = until_final(client, numbers, shown)

@@ -88,6 +88,7 @@ def begun(settings: "Settings", shown: Path) -> "Service":
         CliError: the service cannot start.
     """
     from supervisor.cli import output
+    from supervisor.config.result import gc_paused
     from supervisor.containment.process_tree import NoProcError
     from supervisor.ledger.errors import LedgerUnavailableError
     from supervisor.ledger.file import LedgerVersionError
@@ -95,7 +96,8 @@ def begun(settings: "Settings", shown: Path) -> "Service":
     from supervisor.state_dir import AlreadyRunningError, StateDirError
 
     try:
-        with as_start_failure(f"start over {settings.state}"):
+        # What a start makes is kept, and frozen at its end: a collection would find nothing.
+        with as_start_failure(f"start over {settings.state}"), gc_paused():
             return Service(settings)
     except ConfigError as error:
         said = output.in_lines(error.problems, str(shown))
