@@ -22,9 +22,8 @@ BLOCK_BYTES = 1 << 19
 # What one piece of this size inflates to nearly always fits. The rest of a larger
 # piece is copied repeatedly, and smaller ones cost more hand-overs.
 _READ_BYTES, _MOST_INFLATED_BYTES = 1 << 17, 1 << 20
-# Compressing threads beside the thread that reads, hashes and writes. isal takes
-# about as long as that thread, so on two cores a second one would only compete.
-# More than two use more cores than a service should.
+# Compressing threads beside the thread that reads, hashes and writes, and that compresses
+# a block when they are behind. More use more cores than a service should.
 _MOST_COMPRESSORS = 2
 AHEAD = 6
 # malloc.h: size from which memory is returned at once, and how much may stay unused.
@@ -72,14 +71,19 @@ def pack(
     database = hashlib.sha256()
     crc = 0
     sink.put(gzip_codec.header(made_at))
-    with ThreadPoolExecutor(_compressors(level), "deflate") as pool:
+    with ThreadPoolExecutor(_compressors(), "deflate") as pool:
         ahead: deque[Future[bytes]] = deque()
         for place in range(0, size_bytes, BLOCK_BYTES):
             block = _exactly(source, place, min(BLOCK_BYTES, size_bytes - place))
-            ahead.append(pool.submit(gzip_codec.deflate, block, level))
             database.update(block)
             crc = gzip_codec.crc32(block, crc)
-            if len(ahead) > AHEAD:
+            while ahead and ahead[0].done():
+                sink.put(ahead.popleft().result())
+            if len(ahead) < AHEAD:
+                ahead.append(pool.submit(gzip_codec.deflate, block, level))
+            else:
+                # The others are behind: compress this block here instead of waiting.
+                ahead.append(_resolved(gzip_codec.deflate(block, level)))
                 sink.put(ahead.popleft().result())
             step(place + len(block))
         while ahead:
@@ -178,9 +182,14 @@ class _Sink:
         write_all(self._target, piece)
 
 
-def _compressors(level: int) -> int:
-    beside = max(1, len(os.sched_getaffinity(0)) - 1)
-    return min(_MOST_COMPRESSORS, beside) if gzip_codec.is_fast(level) else _MOST_COMPRESSORS
+def _compressors() -> int:
+    return min(_MOST_COMPRESSORS, max(1, len(os.sched_getaffinity(0)) - 1))
+
+
+def _resolved(packed: bytes) -> Future[bytes]:
+    done = Future[bytes]()
+    done.set_result(packed)
+    return done
 
 
 def _exactly(source: int, place: int, count: int) -> bytes:
