@@ -10,6 +10,7 @@ it. When every part was played, RESULTS.md and the pictures are made anew.
 """
 
 import argparse
+import compileall
 import ctypes
 import os
 import signal
@@ -45,6 +46,7 @@ def main() -> None:
     given = parsed()
     options.end_on_signals()
     adopt()
+    compiled()
     plays = parts.QUICK if given.quick else parts.FULL
     path, found = begun(given.into, given.quick)
     if found.absent:
@@ -63,6 +65,16 @@ def main() -> None:
         say(f"made {', '.join(str(each) for each in (PAGE, *drawn(found)))}")
     bad = [part.name for part in found.parts if part.end is not End.MEASURED]
     sys.exit(f"not measured to the end: {', '.join(bad)}" if bad else 0)
+
+
+def compiled() -> None:
+    """Write the bytecode of all modules, as pip does for an installation.
+
+    Else each launch would compile them anew where PYTHONDONTWRITEBYTECODE is set.
+    """
+    compileall.compile_dir(HERE, maxlevels=0, quiet=1)
+    for name in ("supervisor", "workers"):
+        compileall.compile_dir(HERE.parent / name, quiet=1)
 
 
 def drawn(found: Results) -> list[Path]:

@@ -16,6 +16,8 @@ with contextlib.suppress(ImportError):
     from isal import isal_zlib as _isal
 
 LEVELS = range(1, 10)
+# Most bytes of content in one block.
+BLOCK_BYTES = 1 << 19
 _ISAL_LEVELS = range(1, 4)
 # An empty block of fixed codes with the "last" bit: RFC 1951, section 3.2.3.
 LAST_BLOCK = b"\x03\x00"
@@ -57,6 +59,21 @@ def deflate(block: bytes, level: int) -> bytes:
     codec: Any = _isal if is_fast(level) else zlib
     compressor = codec.compressobj(level, codec.DEFLATED, _RAW)
     return bytes(compressor.compress(block)) + bytes(compressor.flush(codec.Z_FULL_FLUSH))
+
+
+def inflate(block: bytes) -> bytes:
+    """Return the content of a result of `deflate`, which is at most BLOCK_BYTES.
+
+    Raises:
+        BadStream: it is damaged, or does not end where a deflate block ends.
+    """
+    codec: Any = zlib if _isal is None else _isal
+    decompressor = codec.decompressobj(_RAW)
+    # A last block is read as such only where the one before has ended.
+    content = bytes(decompressor.decompress(block + LAST_BLOCK, BLOCK_BYTES + 1))
+    if not decompressor.eof or decompressor.unused_data:
+        raise EOFError("a block does not end where it was written to")
+    return content
 
 
 def inflater() -> Any:

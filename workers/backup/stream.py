@@ -11,21 +11,20 @@ import ctypes
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from workers.backup import gzip_codec
 
-BLOCK_BYTES = 1 << 19
+BLOCK_BYTES = gzip_codec.BLOCK_BYTES
 # What one piece of this size inflates to nearly always fits. The rest of a larger
 # piece is copied repeatedly, and smaller ones cost more hand-overs.
 _READ_BYTES, _MOST_INFLATED_BYTES = 1 << 17, 1 << 20
-# Compressing threads beside the thread that reads, hashes and writes. isal takes
-# about as long as that thread, so on two cores a second one would only compete.
-# More than two use more cores than a service should.
-_MOST_COMPRESSORS = 2
+# Threads that work on blocks beside the one that reads, hashes and writes. More use more
+# cores than a service should.
+_MOST_BESIDE = 2
 AHEAD = 6
 # malloc.h: size from which memory is returned at once, and how much may stay unused.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -37,12 +36,16 @@ Step = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """SHA-256 (hex) and size of both forms; `database_*` is the uncompressed one."""
+    """SHA-256 (hex) and size of both forms; `database_*` is the uncompressed one.
+
+    block_sizes: compressed sizes of the blocks, in order; empty if not known.
+    """
 
     sha256: str
     size_bytes: int
     database_sha256: str
     database_size_bytes: int
+    block_sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +71,67 @@ def pack(
         OSError: reading or writing failed.
     """
     _keep_memory()
-    sink = _Sink(target)
-    database = hashlib.sha256()
-    crc = 0
-    sink.put(gzip_codec.header(made_at))
-    with ThreadPoolExecutor(_compressors(level), "deflate") as pool:
-        ahead: deque[Future[bytes]] = deque()
+    sink, database, crc, sizes = _Sink(target), hashlib.sha256(), 0, list[int]()
+
+    def blocks() -> Iterator[bytes]:
+        nonlocal crc
         for place in range(0, size_bytes, BLOCK_BYTES):
             block = _exactly(source, place, min(BLOCK_BYTES, size_bytes - place))
-            ahead.append(pool.submit(gzip_codec.deflate, block, level))
             database.update(block)
             crc = gzip_codec.crc32(block, crc)
-            if len(ahead) > AHEAD:
-                sink.put(ahead.popleft().result())
             step(place + len(block))
-        while ahead:
-            sink.put(ahead.popleft().result())
+            yield block
+
+    sink.put(gzip_codec.header(made_at))
+    for packed in _in_order(blocks(), lambda block: gzip_codec.deflate(block, level)):
+        sink.put(packed)
+        sizes.append(len(packed))
     sink.put(gzip_codec.trailer(crc, size_bytes))
-    return Sums(sink.hash.hexdigest(), sink.size_bytes, database.hexdigest(), size_bytes)
+    whole, content = sink.hash.hexdigest(), database.hexdigest()
+    return Sums(whole, sink.size_bytes, content, size_bytes, tuple(sizes))
+
+
+def unpack_blocks(
+    block_sizes: Sequence[int], source: int, target: int, most_bytes: int, step: Step
+) -> Unpacked:
+    """Decompress a copy of `pack` with these block sizes, several blocks at once.
+
+    The result is that of `unpack`, because each block must end where a deflate block ends,
+    and refer to no earlier one.
+
+    Raises:
+        BadCopyError: not one complete gzip member of such blocks, or more than `most_bytes`.
+        OSError: reading or writing failed.
+    """
+    _keep_memory()
+    whole, size_bytes, crc, handed = hashlib.sha256(), 0, 0, 0
+
+    def taken(count: int) -> bytes:
+        nonlocal size_bytes
+        block = _exactly(source, size_bytes, count)
+        whole.update(block)
+        size_bytes += count
+        return block
+
+    head = gzip_codec.header(0)
+    try:
+        if taken(len(head))[:4] != head[:4]:
+            raise BadCopyError("is no gzip file")
+        for block in _in_order(map(taken, block_sizes), gzip_codec.inflate):
+            handed += len(block)
+            if handed > most_bytes:
+                raise BadCopyError(f"holds more than the {most_bytes} bytes that are expected")
+            crc = gzip_codec.crc32(block, crc)
+            write_all(target, block)
+            step(handed)
+        end = gzip_codec.trailer(crc, handed)
+        if taken(len(end)) != end:
+            raise BadCopyError("is no whole gzip file: its trailer does not match its content")
+    except gzip_codec.BadStream as error:
+        raise BadCopyError(f"is no whole gzip file: {error}") from error
+    if os.pread(source, 1, size_bytes):
+        raise BadCopyError("goes on after its gzip trailer: something was appended")
+    return Unpacked(whole.hexdigest(), size_bytes, handed)
 
 
 def unpack(source: int, target: int, most_bytes: int, step: Step) -> Unpacked:
@@ -178,9 +224,26 @@ class _Sink:
         write_all(self._target, piece)
 
 
-def _compressors(level: int) -> int:
-    beside = max(1, len(os.sched_getaffinity(0)) - 1)
-    return min(_MOST_COMPRESSORS, beside) if gzip_codec.is_fast(level) else _MOST_COMPRESSORS
+def _in_order(blocks: Iterable[bytes], work: Callable[[bytes], bytes]) -> Iterator[bytes]:
+    """Yield `work(block)` for each block; other threads work, and this one if they are behind."""
+    beside = min(_MOST_BESIDE, max(1, len(os.sched_getaffinity(0)) - 1))
+    with ThreadPoolExecutor(beside, "blocks") as pool:
+        ahead: deque[Future[bytes]] = deque()
+        for block in blocks:
+            if len(ahead) < AHEAD:
+                ahead.append(pool.submit(work, block))
+            else:
+                ahead.append(_done(work(block)))
+            while ahead and (len(ahead) > AHEAD or ahead[0].done()):
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _done(block: bytes) -> Future[bytes]:
+    done = Future[bytes]()
+    done.set_result(block)
+    return done
 
 
 def _exactly(source: int, place: int, count: int) -> bytes:

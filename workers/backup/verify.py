@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,8 @@ def prove(copy: Path, name: Path, scratch: ScratchFile, want: Expected, step: St
         SourceDamagedError: it is, but the pages of its database are damaged.
         BackupError, sqlite3.Error: reading or writing failed.
     """
-    found = unpacked(copy, name, scratch, want.sums.database_size_bytes, step)
+    sums = want.sums
+    found = unpacked(copy, name, scratch, sums.database_size_bytes, step, sums.block_sizes)
     for what, have, must in (
         ("has SHA-256", found.sha256, want.sums.sha256),
         ("has a size of", found.size_bytes, want.sums.size_bytes),
@@ -117,9 +119,16 @@ def _judge(name: Path, what: str, have: object, must: object) -> None:
 
 
 def unpacked(
-    copy: Path, name: Path, scratch: ScratchFile, most_bytes: int, step: Step
+    copy: Path,
+    name: Path,
+    scratch: ScratchFile,
+    most_bytes: int,
+    step: Step,
+    block_sizes: Sequence[int] = (),
 ) -> Unpacked:
     """Unpack the copy into `scratch` and return its hash and sizes.
+
+    block_sizes: see Sums; if known, several blocks are unpacked at once.
 
     Raises:
         DamagedBackupError: not a complete gzip file, or more than `most_bytes`.
@@ -130,7 +139,8 @@ def unpacked(
         try:
             # Drop the page cache of a file just written, so that the disk is read.
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            return stream.unpack(descriptor, scratch.descriptor, most_bytes, step)
+            unpack = partial(stream.unpack_blocks, block_sizes) if block_sizes else stream.unpack
+            return unpack(descriptor, scratch.descriptor, most_bytes, step)
         finally:
             os.close(descriptor)
     except stream.BadCopyError as error:

@@ -19,7 +19,8 @@ from workers.replication.tables import MappedColumn
 
 # The COPY options for such lines.
 OPTIONS = r"(FORMAT csv, NULL 'null', ESCAPE '\')"
-_BATCH_BYTES = 128 * 1024
+# psycopg would copy and split a piece of more than 128 KB.
+_BATCH_BYTES = 96 * 1024
 # SQLite takes at most 127 arguments in one call.
 _ARGUMENTS = 100
 # A JSON escape that this CSV does not have, or an escaped backslash before a letter.

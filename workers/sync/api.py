@@ -66,6 +66,8 @@ class CatalogueApi:
     cancelled: called before each request and during each wait.
     """
 
+    ahead = 0
+
     def __init__(
         self,
         base_url: str,

@@ -9,7 +9,7 @@ synced.
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -21,13 +21,21 @@ from workers.sync.diff import Changes, FailedSet
 from workers.sync.params import Params
 from workers.sync.rows import Row
 from workers.sync.sets import Listed
-from workers.sync.source import Source, SyncCancelledError, UnreadableCatalogueError, digest
+from workers.sync.source import (
+    Document,
+    Source,
+    SyncCancelledError,
+    UnreadableCatalogueError,
+    digested,
+)
 from workers.units import format_count
 
 # A server that is down costs each set all its tries; do not try all 170 sets.
 _MOST_UNREACHABLE = 3
 _PROGRESS_EVERY_S = 0.1
 _TOTAL = rows.SET_COLUMNS.index("total")
+
+_Read = Callable[[], tuple[Document, str]]
 
 
 class SetRefusedError(Exception):
@@ -133,13 +141,20 @@ def _opened(params: Params, report: Report) -> sqlite3.Connection | None:
 
 
 def _sync_listed(run: CardSync, set_rows: Sequence[Row], tally: Tally) -> None:
+    with closing(digested(run.source, [str(row[0]) for row in set_rows])) as documents:
+        _sync_each(run, set_rows, documents, tally)
+
+
+def _sync_each(
+    run: CardSync, set_rows: Sequence[Row], documents: Iterator[_Read], tally: Tally
+) -> None:
     said_at, unreachable = 0.0, 0
-    for row in set_rows:
+    for row, read in zip(set_rows, documents, strict=True):
         set_id = str(row[0])
         if run.report.cancelled:
             raise SyncCancelledError
         try:
-            tally.count(_one_set(run, set_id), _deletes(run))
+            tally.count(_one_set(run, set_id, read), _deletes(run))
             unreachable = 0
         except SetRefusedError as refused:
             tally.failed.append(FailedSet(set_id, str(refused)))
@@ -156,11 +171,10 @@ def _sync_listed(run: CardSync, set_rows: Sequence[Row], tally: Tally) -> None:
             run.report.progress(done, done + tally.cards_left, "cards")
 
 
-def _one_set(run: CardSync, set_id: str) -> Changes:
+def _one_set(run: CardSync, set_id: str, read: _Read) -> Changes:
     if set_id not in run.counts:
         raise SetRefusedError("its row is missing; run sync.missing_sets first")
-    document = run.source.cards(set_id)
-    now = digest(document)
+    document, now = read()
     if run.memory.get(set_id) == (now, run.counts[set_id]):
         return Changes(unchanged=run.counts[set_id])
     parsed = rows.cards(document, set_id)

@@ -7,7 +7,10 @@ an error names what could not be read.
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -33,7 +36,12 @@ class SyncCancelledError(Exception):
 
 
 class Source(Protocol):
-    """A catalogue; `sets` and `cards` raise UnreadableCatalogueError."""
+    """A catalogue; `sets` and `cards` raise UnreadableCatalogueError.
+
+    ahead: how many documents of cards may be read in other threads before they are needed.
+    """
+
+    ahead: int
 
     def sets(self) -> Document:
         """Return the document of all sets."""
@@ -47,6 +55,9 @@ class Source(Protocol):
 
 class Folder:
     """A folder with `sets.json` and `cards/<set id>.d/cards.json`; other files are ignored."""
+
+    # One for each of two threads. A document may be large, so not more.
+    ahead = 2
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -72,6 +83,33 @@ class Folder:
 
     def close(self) -> None:
         """Do nothing; a folder keeps no file open."""
+
+
+def digested(
+    source: Source, set_ids: Sequence[str]
+) -> Generator[Callable[[], tuple[Document, str]], None, None]:
+    """Yield for each set a function that returns its document of cards and the digest.
+
+    Reading and hashing hold no lock of Python, so that other threads do both for the next
+    sets while rows are written. The functions raise what `Source.cards` raises.
+    """
+    one = partial(_digested, source)
+    if not source.ahead:
+        yield from (partial(one, set_id) for set_id in set_ids)
+        return
+    with ThreadPoolExecutor(source.ahead, "read") as pool:
+        reading: deque[Future[tuple[Document, str]]] = deque()
+        for set_id in set_ids:
+            reading.append(pool.submit(one, set_id))
+            if len(reading) > source.ahead:
+                yield reading.popleft().result
+        while reading:
+            yield reading.popleft().result
+
+
+def _digested(source: Source, set_id: str) -> tuple[Document, str]:
+    document = source.cards(set_id)
+    return document, digest(document)
 
 
 def digest(document: Document) -> str:
