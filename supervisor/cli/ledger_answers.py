@@ -186,7 +186,7 @@ class LedgerAnswers:
         gap = None if at is None else self._history.gap_at(name, at)
         if job is None and gap is None and at is not None:
             return [explain.unknown_slot(name, at, self._zone)]
-        return explain.no_run(job or Job(name, 0), at, gap, self._zone)
+        return explain.no_run(job or Job(name, 0), at, gap, self._zone, datetime.now(UTC))
 
     def _facts_of(self, run: Run) -> list[str]:
         return explain.recorded_run(run, self._history.attempts(run.id), self._zone)
