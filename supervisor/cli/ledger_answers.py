@@ -29,6 +29,7 @@ from supervisor.ledger.migrations import SCHEMA_VERSION
 from supervisor.ledger.queries import History, RunFilter
 from supervisor.state_dir import StateDir
 from workers.text import readable
+from workers.units import is_whole
 
 # As in the API: 18 digits, which fit SQLite's 64-bit integer.
 _MOST_DIGITS = 18
@@ -149,7 +150,7 @@ class LedgerAnswers:
         return responses.Runs(tuple(map(build_views.run_view, self._history.runs(wanted))))
 
     def _run(self, number: str) -> Run:
-        if not (number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS):
+        if not (is_whole(number) and len(number) <= _MOST_DIGITS):
             raise _refusal(f'run "{number[:40]}": expected a whole number')
         found = self._history.run(int(number))
         if found is None:

@@ -16,6 +16,7 @@ from supervisor import __version__
 from supervisor.cli.command import path_options
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.output import complain, mute
+from supervisor.core.escape import escape_control
 from workers.text import readable
 
 # command -> (module, function, one-line help)
@@ -110,7 +111,8 @@ def main() -> int:
     except click.Abort:
         return ExitCode.DETACHED
     except click.ClickException as error:
-        error.message = readable(error.message)  # type: ignore[misc]
+        # It may quote an argument; those that click quotes itself are escaped by repr.
+        error.message = escape_control(readable(error.message))  # type: ignore[misc]
         with contextlib.suppress(OSError):
             error.show()
         _flush_errors()
