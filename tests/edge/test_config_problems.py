@@ -89,6 +89,8 @@ def test_a_problem_names_line_key_and_what_was_expected() -> None:
         ('env: {A: "a\\0b"}', "a NUL character"),
         ("env: {A: ${X}}", 'a value with "${" must stand in quotes'),
         ("limits: {memory: 1GiB}", "unknown key"),
+        (f"limits: {{open_files: {'9' * 23}}}", "a whole number of at most 18 digits"),
+        (f"nice: -{'9' * 5000}", "expected a whole number from -20 to 19"),
         ("limits: {address_space: lots}", "expected a size"),
         ("success_exit_status: 256", "expected an exit status from 0 to 255"),
         ("success_exit_status: []", "expected an exit status"),
