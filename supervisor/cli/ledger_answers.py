@@ -182,12 +182,14 @@ class LedgerAnswers:
             runs = self._history.runs(RunFilter(job=name, limit=1))
         else:
             runs = self._history.runs_at(name, at)
+        outlook = explain.outlook(job, None, "", self._zone) if job and at is None else []
         if runs:
-            return [fact for run in runs for fact in self._facts_of(run)]
+            return [*(fact for run in runs for fact in self._facts_of(run)), *outlook]
         gap = None if at is None else self._history.gap_at(name, at)
         if job is None and gap is None and at is not None:
             return [explain.unknown_slot(name, at, self._zone)]
-        return explain.no_run(job or Job(name, 0), at, gap, self._zone, datetime.now(UTC))
+        facts = explain.no_run(job or Job(name, 0), at, gap, self._zone, datetime.now(UTC))
+        return [*facts, *outlook]
 
     def _facts_of(self, run: Run) -> list[str]:
         return explain.recorded_run(run, self._history.attempts(run.id), self._zone)

@@ -13,7 +13,11 @@ from workers.units import format_duration
 @command("pause")
 @click.argument("job", type=job_name, required=False)
 @click.option(
-    "--for", "for_s", type=some_time, help="Duration, such as 2h (default: until resumed)."
+    "--for",
+    "for_s",
+    metavar="DURATION",
+    type=some_time,
+    help="Duration, such as 2h (default: until resumed).",
 )
 @click.option("--reason", default="", help="Reason, shown in status and history.")
 @json_option
