@@ -5,6 +5,7 @@ or bytes. A column that was widened to text holds its numbers as text, and its b
 PostgreSQL writes bytea (`\\x` and hexadecimal digits).
 """
 
+import math
 import re
 import sqlite3
 from collections import Counter
@@ -135,6 +136,8 @@ def _of_target(value: Any, kind: str) -> object:
 def _number_or_text(text: bytes) -> object:
     """Return a float for the text of a number, because 1e3 and 1000.0 are the same value."""
     try:
-        return float(text) if text.strip() == text and b"_" not in text else text
+        number = float(text) if text.strip() == text and b"_" not in text else math.nan
     except ValueError:
         return text
+    # A NaN, which is unlike itself, is compared as its text.
+    return text if math.isnan(number) else number

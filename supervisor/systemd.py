@@ -15,7 +15,7 @@ from supervisor.core.effects import Note
 from supervisor.core.events import At
 from supervisor.core.state import SchedulerState, ServicePhase
 from supervisor.log import ServiceLog
-from workers.units import format_count
+from workers.units import format_count, is_whole
 
 
 def summary(scheduler: SchedulerState) -> str:
@@ -173,7 +173,7 @@ def _sockaddr(address: str) -> bytes:
 
 
 def _microseconds(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text)):
+    if not (is_whole(text) and len(text) <= 18 and int(text)):
         raise ValueError(text)
     return int(text)
 

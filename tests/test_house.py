@@ -21,6 +21,15 @@ FILES = sorted([*ROOT.glob("supervisor/**/*.py"), *ROOT.glob("workers/**/*.py")]
 
 # A module, or a package with all its members -> which of our modules it may import. The
 # longest name that matches a module counts. `x.*` is x and all its members, `x` is x alone.
+# Files that ask `str.isdigit` or its like: of ASCII, of bytes, or of names in /proc.
+ASKS_FOR_DIGITS = {
+    "workers/units.py",
+    "supervisor/containment/process_tree.py",
+    "supervisor/containment/run_log.py",
+    "supervisor/doctor/service.py",
+    "supervisor/notifications/terminal_screen.py",
+}
+
 ALLOWED = {
     # the rules
     "supervisor.core": "supervisor.core.* workers.protocol workers.units",
@@ -36,6 +45,7 @@ ALLOWED = {
     " supervisor.containment.instance_mark supervisor.containment.process_tree",
     "supervisor.config.first_load": "supervisor.config.* supervisor.core.*"
     " supervisor.containment.process_tree",
+    "supervisor.config.yaml_writer": "workers.text",
     "supervisor.config.fingerprint": "workers.regular_file workers.report",
     "supervisor.config.definitions": "supervisor.config.* supervisor.core.*"
     " supervisor.redaction.secrets supervisor.containment.launch_spec workers.text",
@@ -51,6 +61,7 @@ ALLOWED = {
     "supervisor.redaction": "supervisor.redaction.* supervisor.core.* workers.protocol",
     # the API may read the ledger and the output of runs; it never writes state
     "supervisor.api": "supervisor supervisor.api.* supervisor.core.* supervisor.redaction.mask"
+    " workers.units"
     " supervisor.config.definitions supervisor.config.fingerprint"
     " supervisor.backups.model supervisor.reloader workers.regular_file"
     " supervisor.state_dir supervisor.ledger.queries supervisor.ledger.day_counts"
@@ -105,7 +116,7 @@ ALLOWED = {
     "supervisor.cluster": "supervisor supervisor.cluster.* supervisor.core.* supervisor.ledger.*"
     " supervisor.socket_http"
     " supervisor.cli.client supervisor.cli.errors supervisor.containment.internal_jobs"
-    " supervisor.containment.processes supervisor.log supervisor.state_dir",
+    " supervisor.containment.processes supervisor.log supervisor.state_dir workers.units",
     "supervisor.cluster.leader": "supervisor.* ",
     # the supervisor's end of the agent's line submits requests, as the API does
     "supervisor.cluster.agent_line": "supervisor.api.bridge supervisor.cluster.agent_messages"
@@ -438,3 +449,14 @@ def test_a_module_has_a_docstring_a_name_and_a_bounded_length():
 def test_no_property_test_is_timed():
     assert settings.default is not None
     assert settings.default.deadline is None
+
+
+def test_a_text_is_asked_for_ascii_digits():
+    asking = {
+        str(file.relative_to(ROOT))
+        for file in FILES
+        if any(f".is{kind}()" in file.read_text() for kind in ("digit", "decimal", "numeric"))
+    }
+
+    # `is_whole` is the question to ask: `"²".isdigit()` is true, and `int("²")` an error.
+    assert asking == ASKS_FOR_DIGITS

@@ -28,6 +28,22 @@ def is_utf8(raw: bytes) -> bool:
     return True
 
 
+def text_encoding(connection: sqlite3.Connection) -> str:
+    """Return the encoding of the database's texts: `UTF-8`, `UTF-16le` or `UTF-16be`."""
+    return str(connection.execute("PRAGMA encoding").fetchone()[0])
+
+
+def as_utf8(raw: bytes, encoding: str) -> bytes:
+    """Return a text that was cast to a BLOB, which leaves it in the database's encoding, in UTF-8.
+
+    A lone surrogate of UTF-16 becomes bytes that are not UTF-8, as in SQLite.
+    """
+    if encoding == "UTF-8":
+        return raw
+    whole = raw[: len(raw) // 2 * 2]
+    return whole.decode(encoding, "surrogatepass").encode(errors="surrogatepass")
+
+
 def connect(uri: str, busy_timeout_s: float) -> sqlite3.Connection:
     """Return a connection to `uri` in autocommit mode.
 

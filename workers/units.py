@@ -6,7 +6,7 @@ Pure. Both packages import this module; it depends on neither.
 import re
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
 _BYTES = {
     "": 1,
     "b": 1,
@@ -14,7 +14,7 @@ _BYTES = {
     **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", 1)},
 }
 _LARGER = ("kB", "MB", "GB", "TB", "PB")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)")
 
 # Longer than any real value; the patterns take quadratic time on long digit strings.
 _LONGEST_TEXT = 64
@@ -32,8 +32,8 @@ def parse_duration(text: str) -> float:
     Raises:
         ValueError: not a duration; the text says what was expected.
     """
-    body = text.strip().lower() if len(text) <= _LONGEST_TEXT else ""
-    if re.fullmatch(r"\d+(\.\d+)?", body):
+    body = text.strip().lower() if _is_short_ascii(text) else ""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", body):
         return _bounded(float(body), text)
     parts = _DURATION_PART.findall(body)
     if not parts or "".join(number + unit for number, unit in parts) != body:
@@ -47,13 +47,21 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: not a size; the text says what was expected.
     """
-    match = _SIZE.fullmatch(text.strip().lower()) if len(text) <= _LONGEST_TEXT else None
+    match = _SIZE.fullmatch(text.strip().lower()) if _is_short_ascii(text) else None
     if match is None or match[2] not in _BYTES:
         raise ValueError(f'expected a size such as "64KiB" or "2GB", got "{text[:60]}"')
     size = float(match[1]) * _BYTES[match[2]]
     if size >= 2**63:
         raise ValueError(f'expected a size below 8EiB, got "{text}"')
     return int(size)
+
+
+def is_whole(text: str) -> bool:
+    """Return whether the text has ASCII digits only, at least one.
+
+    `str.isdigit` also accepts `²`, which `int` refuses, and digits of other scripts.
+    """
+    return text.isascii() and text.isdigit()
 
 
 def format_duration(seconds: float) -> str:
@@ -88,6 +96,10 @@ def format_size(size_bytes: float) -> str:
         size_bytes /= 1000
         power += 1
     return f"{size_bytes:.1f} {_LARGER[power - 1]}"
+
+
+def _is_short_ascii(text: str) -> bool:
+    return len(text) <= _LONGEST_TEXT and text.isascii()
 
 
 def _bounded(seconds: float, text: str) -> float:

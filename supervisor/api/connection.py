@@ -11,11 +11,14 @@ import socket
 import struct
 from typing import Any
 
+import h11
+import msgspec
 from uvicorn.config import Config as UvicornConfig
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from supervisor.api.limits import ClientLimits
+from supervisor.core import responses
 
 # A body above `body_bytes` is refused with a response; above this size the connection is aborted.
 MOST_BYTES = 1024 * 1024
@@ -60,6 +63,21 @@ class LimitedConnection(H11Protocol):
             return
         super().data_received(data)
         self._check_request()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are no HTTP, with an error in the form of all others."""
+        # Not the cause: h11's words quote what came, which may be a secret.
+        body = msgspec.json.encode(responses.ErrorBody("the request is not valid HTTP/1.1", ""))
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        answer = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         # Before uvicorn handles the next request, which may already be in its buffer.

@@ -7,7 +7,7 @@ from pathlib import Path
 from starlette.requests import Request
 
 from supervisor.api.bridge import DamageSeen, LoopBridge
-from supervisor.api.errors import HttpError
+from supervisor.api.errors import MOST_SHOWN, HttpError
 from supervisor.api.limits import ClientLimits
 from supervisor.api.parameters import JOB, RUN, USER
 from supervisor.api.streams import EventStreams
@@ -64,7 +64,9 @@ class HandlerContext:
         name = JOB.of(request)
         job = self.scheduler.jobs.get(name)
         if job is None:
-            raise HttpError(404, f'no job is called "{name}"', "nightshift jobs lists them")
+            raise HttpError(
+                404, f'no job is called "{name[:MOST_SHOWN]}"', "nightshift jobs lists them"
+            )
         return job
 
     def run(self, request: Request) -> Run:

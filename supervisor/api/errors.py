@@ -20,6 +20,9 @@ STATUS = {
     ReplyStatus.UNAVAILABLE: 503,
 }
 
+# At most this many characters of a request are repeated in an error.
+MOST_SHOWN = 200
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 _log = logging.getLogger("uvicorn.error")
@@ -78,7 +81,9 @@ def with_error_responses(ask: Handler) -> Handler:
 async def not_found(request: Request, error: Exception) -> Response:
     """Answer a request whose path or method matches no route."""
     status = getattr(error, "status_code", 404)
-    text = f"{request.method} {request.url.path} is no route"
+    # `request.url` puts the socket's path into that of a request without a host.
+    path = request.scope["path"][:MOST_SHOWN]
+    text = f"{request.method[:MOST_SHOWN]} {path} is no route"
     answer = as_json(responses.ErrorBody(text, "GET /openapi.json lists them"), status)
     answer.headers.update(getattr(error, "headers", None) or {})
     return answer

@@ -22,6 +22,7 @@ from supervisor.config.fingerprint import LARGEST_BYTES
 from supervisor.core import build_views, explain, responses, schedule
 from supervisor.core.config_model import Job
 from supervisor.core.model import MissedRange, Run
+from supervisor.core.slots import pause_cause
 from supervisor.core.views import RunView
 from supervisor.ledger.queries import RunFilter
 from supervisor.redaction.mask import Mask
@@ -118,12 +119,15 @@ class GetHandlers:
         job, at = self._context.job(request), given.AT.of(request)
         zone = schedule.zone(self._context.scheduler.config.timezone)
         runs = self._newest(job) if at is None else self._context.history.runs_at(job.name, at)
-        facts = [] if runs else explain.no_run(job, at, self._gap(job, at), zone)
+        facts = [] if runs else explain.no_run(job, at, self._gap(job, at), zone, now())
         for run in runs:
             facts += self._facts_of(run)
-        following = build_views.job_status(self._context.scheduler, job, now()).next_at
-        if at is None and following is not None:
-            facts.append(f"Its next slot is {following.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}.")
+        if at is None:
+            scheduler = self._context.scheduler
+            following = build_views.job_status(scheduler, job, now()).next_at
+            pause = scheduler.pause_over(job.name, now())
+            paused = "" if pause is None else pause_cause(pause)
+            facts += explain.outlook(job, following, paused, zone)
         return as_json(responses.Explained(job.name, tuple(facts)))
 
     async def get_run_explained(self, request: Request) -> Response:

@@ -19,6 +19,7 @@ from supervisor.api.errors import HttpError
 from supervisor.core.model import State
 from supervisor.core.schedule import YEARS
 from supervisor.ledger.queries import MOST
+from workers.units import is_whole
 
 # 18 digits, which fit SQLite's 64-bit integer.
 _LARGEST = 10**18 - 1
@@ -70,7 +71,7 @@ def reject_unknown_query(request: Request, declared: Iterable[Parameter[Any]]) -
 
 def number_in(text: str, name: str) -> int:
     """Return the text as an integer of at most 18 digits. Raises: HttpError."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    if not (is_whole(text) and len(text) <= 18):
         raise HttpError(422, f'{name} "{text[:40]}": expected a whole number')
     return int(text)
 

@@ -139,7 +139,7 @@ class PostHandlers:
         except ClientDisconnect as error:
             raise HttpError(400, "the request did not come whole") from error
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise HttpError(422, f"the body does not hold: {error}") from error
+            raise HttpError(422, f"the body cannot be read: {error}") from error
 
     async def _bytes(self, request: Request) -> bytes:
         """Return the body. Raises: HttpError 413 if it is too large.

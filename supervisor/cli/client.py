@@ -18,6 +18,7 @@ from supervisor.cli.errors import CliError, ExitCode
 from supervisor.core.responses import ErrorBody
 from supervisor.socket_http import Answer
 from supervisor.state_dir import StateDirError, check_socket_path
+from workers.units import is_whole
 
 READ_S = 15.0
 # Longer than the supervisor itself waits for its loop.
@@ -49,7 +50,7 @@ class Client:
         if answer.status >= 300:
             raise _refusal(answer.status, content)
         total = answer.headers("Content-Range").get("Content-Range", "").rpartition("/")[2]
-        return content, int(total) if total.isdigit() else len(content)
+        return content, int(total) if is_whole(total) else len(content)
 
     def post(
         self,

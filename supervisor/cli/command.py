@@ -83,6 +83,18 @@ def duration(text: str) -> float:
         raise click.BadParameter(str(error)) from error
 
 
+def some_time(text: str) -> float:
+    """Parse a duration above 0 into seconds.
+
+    Raises:
+        click.BadParameter: the text is not a duration, or is 0.
+    """
+    seconds = duration(text)
+    if not seconds:
+        raise click.BadParameter(f'expected a duration above 0, got "{text}"')
+    return seconds
+
+
 def command(name: str, kind: type[Command] = Command) -> Callable[[Callable[..., int]], Command]:
     """Make a command from a function that returns an exit status."""
     return click.command(name, cls=kind)

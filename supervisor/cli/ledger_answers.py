@@ -29,6 +29,7 @@ from supervisor.ledger.migrations import SCHEMA_VERSION
 from supervisor.ledger.queries import History, RunFilter
 from supervisor.state_dir import StateDir
 from workers.text import readable
+from workers.units import is_whole
 
 # As in the API: 18 digits, which fit SQLite's 64-bit integer.
 _MOST_DIGITS = 18
@@ -149,7 +150,7 @@ class LedgerAnswers:
         return responses.Runs(tuple(map(build_views.run_view, self._history.runs(wanted))))
 
     def _run(self, number: str) -> Run:
-        if not (number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS):
+        if not (is_whole(number) and len(number) <= _MOST_DIGITS):
             raise _refusal(f'run "{number[:40]}": expected a whole number')
         found = self._history.run(int(number))
         if found is None:
@@ -181,12 +182,14 @@ class LedgerAnswers:
             runs = self._history.runs(RunFilter(job=name, limit=1))
         else:
             runs = self._history.runs_at(name, at)
+        outlook = explain.outlook(job, None, "", self._zone) if job and at is None else []
         if runs:
-            return [fact for run in runs for fact in self._facts_of(run)]
+            return [*(fact for run in runs for fact in self._facts_of(run)), *outlook]
         gap = None if at is None else self._history.gap_at(name, at)
         if job is None and gap is None and at is not None:
             return [explain.unknown_slot(name, at, self._zone)]
-        return explain.no_run(job or Job(name, 0), at, gap, self._zone)
+        facts = explain.no_run(job or Job(name, 0), at, gap, self._zone, datetime.now(UTC))
+        return [*facts, *outlook]
 
     def _facts_of(self, run: Run) -> list[str]:
         return explain.recorded_run(run, self._history.attempts(run.id), self._zone)

@@ -16,6 +16,7 @@ from supervisor import __version__
 from supervisor.cli.command import path_options
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.output import complain, mute
+from supervisor.core.escape import escape_control
 from workers.text import readable
 
 # command -> (module, function, one-line help)
@@ -53,6 +54,8 @@ COMMANDS = {
     "completion": ("completion", "completion", "print the completion script of a shell"),
     "doctor": ("doctor", "doctor", "check the installation, and name a command for each problem"),
 }
+# What click 8.2 and newer raise to print the help of a group.
+_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())
 # At most this many characters of an argument are repeated in an error.
 MOST_SHOWN = 200
 
@@ -110,7 +113,9 @@ def main() -> int:
     except click.Abort:
         return ExitCode.DETACHED
     except click.ClickException as error:
-        error.message = readable(error.message)  # type: ignore[misc]
+        # It may quote an argument; the help of a group without a command does not.
+        if not isinstance(error, _HELP):
+            error.message = escape_control(readable(error.message))  # type: ignore[misc]
         with contextlib.suppress(OSError):
             error.show()
         _flush_errors()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.cli.errors import CliError, ExitCode
+from supervisor.config.problems import BadValueError
 from supervisor.config.systemd.units import Setting, Unit, parse_unit
 from workers.regular_file import UnreadableFileError, read_regular
 
@@ -61,7 +62,7 @@ def unit(place: Found, name: str) -> Unit | None:
     """Return a unit with its drop-ins; None if it does not exist or is masked.
 
     Raises:
-        CliError: a file cannot be read.
+        BadValueError: a file cannot be read.
     """
     path = _path_of(place, name)
     if path is None or os.path.realpath(path) == os.devnull:
@@ -132,6 +133,6 @@ def _text(path: Path) -> str:
     try:
         return read_regular(path, _LARGEST_BYTES).decode(errors="backslashreplace")
     except UnreadableFileError as error:
-        raise CliError(ExitCode.USAGE, f"{path}: {error}") from error
+        raise BadValueError(f"{path}: {error}") from error
     except OSError as error:
-        raise CliError(ExitCode.USAGE, f"{path}: {error.strerror}") from error
+        raise BadValueError(f"{path}: {error.strerror}") from error

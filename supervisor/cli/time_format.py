@@ -41,8 +41,8 @@ class TimeFormat:
         )
         return f"in {size}" if seconds > 0 else f"{size} ago"
 
-    def instant(self, text: str) -> datetime:
-        """Parse a time; without an offset it is in this zone.
+    def instant(self, text: str, option: str) -> datetime:
+        """Parse the time of an option; without an offset it is in this zone.
 
         A time of day alone means its most recent occurrence.
 
@@ -58,15 +58,15 @@ class TimeFormat:
             return (at if at.tzinfo else at.replace(tzinfo=self.zone)).astimezone(UTC)
         except (ValueError, OverflowError) as error:
             raise click.BadParameter(
-                f'expected a time such as {_EXAMPLES}, got "{text}"'
+                f'expected a time such as {_EXAMPLES}, got "{text}"', param_hint=option
             ) from error
 
-    def since(self, text: str) -> datetime:
-        """Return now minus a duration (`7d`), or the parsed time."""
+    def since(self, text: str, option: str) -> datetime:
+        """Return now minus the duration of an option (`7d`), or the parsed time."""
         try:
             return max(_EPOCH, self.now - timedelta(seconds=parse_duration(text)))
         except ValueError:
-            return self.instant(text)
+            return self.instant(text, option)
 
     def _time_of_day(self, at: time) -> datetime:
         today = self.now.astimezone(self.zone).date()

@@ -29,6 +29,7 @@ from supervisor.cluster.leadership import Candidate
 from supervisor.cluster.remote import ANSWER_S, Asked, NoAnswerError, Piece
 from supervisor.cluster.request_server import PASSED_BACK, is_stream
 from supervisor.cluster.session import Connection
+from workers.units import is_whole
 
 MOST_BODY_BYTES = 1024 * 1024
 # Connections that are served at the same time; more are refused.
@@ -173,7 +174,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        size = int(length) if length.isdigit() else MOST_BODY_BYTES + 1
+        size = int(length[:18]) if is_whole(length) else MOST_BODY_BYTES + 1
         if size > MOST_BODY_BYTES:
             self._refuse(GatewayError(413, f"a body of more than {MOST_BODY_BYTES} bytes"))
             return

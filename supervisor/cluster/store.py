@@ -18,6 +18,7 @@ from supervisor.ledger.errors import LedgerUnavailableError, Written
 from supervisor.ledger.purge import Purged
 from supervisor.ledger.startup_memory import meta
 from supervisor.ledger.store import Store
+from workers.units import is_whole
 
 
 class ClusterStore(Store):
@@ -70,7 +71,7 @@ class ClusterStore(Store):
     def _copy(self) -> None:
         known = meta(self._db, "turn")
         try:
-            turn = self._shared.copy_to(self._db, int(known) if known.isdigit() else -1)
+            turn = self._shared.copy_to(self._db, int(known) if is_whole(known) else -1)
         except (psycopg.Error, sqlite3.Error) as error:
             raise LedgerUnavailableError(f"copy the cluster's ledger: {error}") from error
         self._memory = None

@@ -10,11 +10,12 @@ import re
 from supervisor.config import intervals
 from supervisor.config.problems import BadValueError
 from supervisor.core import schedule
-from workers.units import parse_duration
+from workers.units import is_whole, parse_duration
 
 _RATE = re.compile(r"(?:@every|every|rate\()\s*([0-9]*)\s*([a-z]*)\)?", re.IGNORECASE)
 _LENGTH = re.compile(r"@?every\s+(\S+)", re.IGNORECASE)
 _AWS = re.compile(r"cron\((.*)\)")
+_ZONE = re.compile(r"(?:CRON_)?TZ=([A-Za-z0-9/_+-]+)\s+(\S.*)")
 _UNITS = {"": "m", "minute": "m", "min": "m", "hour": "h", "hr": "h", "day": "d", "second": "s"}
 _LONGEST = 200
 
@@ -30,7 +31,7 @@ def advice(text: str) -> str:
     length = _LENGTH.fullmatch(text)
     if length:
         return _of_length(length[1])
-    return _of_word(text) or _of_fields(text) or _of_systemd(text)
+    return _of_zone(text) or _of_word(text) or _of_fields(text) or _of_systemd(text)
 
 
 def _of_interval(number: str, unit: str) -> str:
@@ -57,6 +58,12 @@ def _of_word(text: str) -> str:
     return ""
 
 
+def _of_zone(text: str) -> str:
+    """Return a hint for a zone before the fields, as in crontabs and in Go programs."""
+    found = _ZONE.fullmatch(text)
+    return f'write "{found[2]}" and timezone: {found[1]}' if found else ""
+
+
 def _of_fields(text: str) -> str:
     """Return a hint for six or seven fields, with seconds first or the year last."""
     aws = _AWS.fullmatch(text)
@@ -68,7 +75,7 @@ def _of_fields(text: str) -> str:
         return _if_right(fields[:5], "; days of the week are counted from 0 (sun) here")
     if len(fields) not in (6, 7):
         return ""
-    if not fields[0].isdigit():
+    if not is_whole(fields[0]):
         return "there are no seconds: five fields begin with the minute"
     return _if_right(fields[1:6], "; there are no seconds and years")
 

@@ -43,6 +43,7 @@ _CHARACTERS_A_UNIT = 64
 # Each problem is stored, sent and shown; more than this are of no use at once.
 MOST_KEPT = 100
 
+_COLLECTION_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _TEXT_TAGS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))
 _NOTHING = ("", "~", "null", "Null", "NULL")
 
@@ -139,6 +140,7 @@ class ParseContext:
         """Return the entries of a mapping by key, merge keys applied. Raises: BadValueError."""
         if not isinstance(node, MappingNode):
             raise BadValueError(f"expected a mapping, got {kind_name(node)}")
+        _require_no_tag(node)
         self.spend(len(node.value) + 1)
         found: Pairs = {}
         merges = []
@@ -160,9 +162,10 @@ class ParseContext:
         """Return the items of a list; a scalar counts as one item, null as none.
 
         Raises:
-            BadValueError: the node is a mapping.
+            BadValueError: the node is a mapping, or has a tag.
         """
         if isinstance(node, SequenceNode):
+            _require_no_tag(node)
             self.spend(len(node.value) + 1)
             return list(node.value)
         if isinstance(node, ScalarNode):
@@ -248,6 +251,17 @@ class ParseContext:
         return content
 
 
+def _require_no_tag(node: Node) -> None:
+    """Raise BadValueError if a list or a mapping has a tag, which would have no effect."""
+    if _is_tagged(node):
+        kind = "list" if isinstance(node, SequenceNode) else "mapping"
+        raise BadValueError(f"expected a {kind} without a tag, got {quote_value(node.tag)}")
+
+
+def _is_tagged(node: Node) -> bool:
+    return node.tag is not PLAIN and node.tag not in _COLLECTION_TAGS
+
+
 def is_nothing(node: Node) -> bool:
     """Return whether a node is a plain scalar for null: empty, `~` or `null`."""
     return isinstance(node, ScalarNode) and node.tag is PLAIN and node.value in _NOTHING
@@ -257,4 +271,5 @@ def kind_name(node: Node) -> str:
     """Return a description of a node for messages."""
     if isinstance(node, ScalarNode):
         return "nothing" if is_nothing(node) else quote_value(node.value)
-    return "a list" if isinstance(node, SequenceNode) else "a mapping"
+    kind = "a list" if isinstance(node, SequenceNode) else "a mapping"
+    return f"{kind} with the tag {quote_value(node.tag)}" if _is_tagged(node) else kind

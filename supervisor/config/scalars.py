@@ -16,7 +16,7 @@ from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.timezones import check_zone
 from supervisor.core import schedule
 from workers import path_text
-from workers.units import parse_duration, parse_size
+from workers.units import is_whole, parse_duration, parse_size
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 NAME_RULE = "a name of at most 63 of a-z, 0-9, '.', '_' and '-' that begins with a letter"
@@ -132,6 +132,10 @@ def _bool(key: Key, text: str) -> bool:
 
 def _count(key: Key, text: str) -> int:
     if not _WHOLE.fullmatch(text):
+        if key.most is None and is_whole(text):
+            raise BadValueError(
+                f"expected a whole number of at most 18 digits, got {quote_value(text)}"
+            )
         raise bad_value(key, text)
     return int(_within(key, int(text), text))
 

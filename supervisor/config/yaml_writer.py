@@ -5,6 +5,8 @@ Pure.
 
 import yaml
 
+from workers.text import readable
+
 
 def mapping(pairs: tuple[tuple[str, str], ...]) -> str:
     """Return pairs as `{A: "x", B: "y"}`."""
@@ -23,7 +25,8 @@ def scalar(text: str) -> str:
 
 
 def comment(text: str) -> str:
-    """Return a comment with unprintable characters escaped."""
+    """Return a comment with unprintable characters escaped, and bytes that are not UTF-8."""
     return "".join(
-        c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text
+        c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode()
+        for c in readable(text)
     )

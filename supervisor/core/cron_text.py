@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from cronsim import CronSimError
 from cronsim.cronsim import Field
 
+from workers.units import is_whole
+
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 # title, length of the cycle, first number, unit, name of the cycle, names of the values
@@ -25,6 +27,9 @@ _RANGE = re.compile(r"(\w+)-(\w+)(?:/([0-9]+))?")
 _STEP = re.compile(r"(?:\*|[0-9]+|\w+-\w+)/([0-9]+)")
 _TO_SUNDAY = re.compile(r"(\w+)-(?:0|sun)(/[0-9]+)?", re.IGNORECASE)
 _OF_ONE = re.compile(r"(\w+)-\1/[0-9]+", re.IGNORECASE)
+_NO_STEP = re.compile(r"/(?:0+|-[0-9]*)?(?:,|$)")
+_NEAREST = re.compile(r"(?:^|,)[0-9]{1,2}W", re.IGNORECASE)
+_BEFORE_LAST = re.compile(r"L-[0-9]+", re.IGNORECASE)
 _JENKINS = re.compile(r"H(?:\([0-9]+-[0-9]+\))?(?:/([0-9]+))?")
 # A longer list is shortened to its first values and its last one.
 _MOST_NAMED = 12
@@ -65,7 +70,22 @@ def advice(place: int, text: str) -> str:
         step = f"*/{jenkins[1]}" if jenkins[1] else "a number"
         return f"H is known to Jenkins only: write {step}"
     short = _short_names(place, text)
-    return f'write "{short}"' if short else ""
+    return f'write "{short}"' if short else _advice_on_part(place, text)
+
+
+def _advice_on_part(place: int, text: str) -> str:
+    """Return advice on what other schedulers allow in a field, or ""."""
+    if _NO_STEP.search(text):
+        return "a step is a number of at least 1"
+    if "~" in text:
+        return "no time is drawn at random: write a number"
+    if place == 2 and _NEAREST.search(text):
+        return "W stands only in LW, the last weekday of the month"
+    if place == 2 and _BEFORE_LAST.search(text):
+        return "L is the last day only: no day is counted from it"
+    if place == 4 and text.upper() == "L":
+        return 'write the last of which day: "5L", or "6" for each Saturday'
+    return "an item of the list is empty" if "" in text.split(",") else ""
 
 
 def uneven_steps(parts: Sequence[str]) -> list[str]:
@@ -187,7 +207,7 @@ def _span(place: int, word: str, low: int, high: int | None) -> str:
     _, cycle, first, *_, names = _CYCLES[place]
     last = first + cycle - 1 + (place == 4)
     low, high = (low, last) if high is None else (low + (place == 4 and low == 0), high)
-    if not names or word.isdigit():
+    if not names or is_whole(word):
         return str(low) if low == high else f"{low}-{high}"
     ends = [names[(n - first) % cycle] for n in (low, high)]
     return ends[0] if low == high else "-".join(ends)
@@ -195,7 +215,7 @@ def _span(place: int, word: str, low: int, high: int | None) -> str:
 
 def _as_number(word: str, place: int) -> int | None:
     names = _CYCLES[place][5]
-    if word.isdigit():
+    if is_whole(word):
         return int(word[:9])
     return names.index(word.lower()) + (place == 3) if word.lower() in names else None
 

@@ -20,15 +20,37 @@ _OPENINGS = {
     Trigger.STARTUP: "was opened by the start of the service at {due}",
 }
 
+_NO_ROW = (
+    "Its calendar as it is now has a slot then, but the ledger has no row of it: the job was new, "
+    "or had another calendar, or its history was purged."
+)
 
-def no_run(job: Job, at: datetime | None, gap: MissedRange | None, zone: tzinfo) -> list[str]:
+
+def no_run(
+    job: Job, at: datetime | None, gap: MissedRange | None, zone: tzinfo, now: datetime
+) -> list[str]:
     """Return sentences about a job without a run, at an instant (None: at all).
 
     gap: the missed slots that contain the instant.
     """
     if at is None:
         return [f"{job.name} has not run yet."]
-    return in_gap(gap, zone) if gap is not None else no_slot(job, at, zone)
+    return in_gap(gap, zone) if gap is not None else no_slot(job, at, zone, now)
+
+
+def outlook(job: Job, following: datetime | None, paused: str, zone: tzinfo) -> list[str]:
+    """Return a sentence about the job's next slot, or about why it has none.
+
+    following: the next slot that would run. paused: who paused the job and until when, or "".
+    """
+    if not job.enabled:
+        return [f"{job.name} is disabled (enabled: false): no slot of it runs."]
+    if not job.cron:
+        return [f"{job.name} has no cron: it runs by request only."]
+    said = [f"It is {paused}."] if paused else []
+    if following is not None:
+        said.append(f"Its next slot is {_at(following, zone)}.")
+    return said
 
 
 def unknown_slot(job: str, at: datetime, zone: tzinfo) -> str:
@@ -36,21 +58,21 @@ def unknown_slot(job: str, at: datetime, zone: tzinfo) -> str:
     return f"{_at(at, zone)} is no slot of {job} that this ledger knows."
 
 
-def no_slot(job: Job, at: datetime, zone: tzinfo) -> list[str]:
+def no_slot(job: Job, at: datetime, zone: tzinfo, now: datetime) -> list[str]:
     """Return sentences about an instant for which the ledger has no row."""
-    said = [unknown_slot(job.name, at, zone)]
     if not job.cron:
-        return [*said, f"{job.name} has no cron: it runs by request only."]
+        return [unknown_slot(job.name, at, zone), *outlook(job, None, "", zone)]
+    said = [f"{_at(at, zone)} has not come yet." if at > now else unknown_slot(job.name, at, zone)]
     calendar = schedule.calendar(job.cron, job.timezone)
     before = calendar.newest(1, at.replace(year=at.year - 1, day=1), at)
     after = calendar.next_after(at)
     if before and before[-1] == at:
-        said.append("Its calendar as it is now has a slot then; the one in force then had none.")
+        said.append(f"{job.name} has a slot then." if at > now else _NO_ROW)
     elif before:
         said.append(f"Its slot before that is {_at(before[-1], zone)}.")
     if after is not None:
         said.append(f"Its slot after that is {_at(after, zone)}.")
-    return said
+    return said if job.enabled or at <= now else [*said, *outlook(job, None, "", zone)]
 
 
 def in_gap(gap: MissedRange, zone: tzinfo) -> list[str]:

@@ -268,17 +268,26 @@ def fields(expression: str) -> list[str]:
 
 def _parse(expression: str, where: tzinfo) -> CronSim:
     parts = fields(expression)
+    for (place, *_), part in zip(_FIELDS.values(), parts, strict=True):
+        # cronsim compares in upper case, which makes an S of the long s (U+017F).
+        if not part.isascii():
+            raise CronError(_refusal(expression, place))
     try:
         return CronSim(" ".join(cron_text.normal(parts)), _ANY.astimezone(where))
     except CronSimError as error:
-        place, name, expected = _FIELDS.get(str(error), (0, "field", "5 fields"))
-        advice = cron_text.advice(place, parts[place])
-        instead = f" ({advice})" if advice else ""
-        raise CronError(
-            f'cron "{expression}": bad {name} "{parts[place]}": expected {expected}{instead}'
-        ) from error
+        place = _FIELDS[str(error)][0] if str(error) in _FIELDS else 0
+        raise CronError(_refusal(expression, place)) from error
     except (ValueError, AssertionError, RecursionError) as error:
         raise CronError(f'cron "{expression}": cannot be read') from error
+
+
+def _refusal(expression: str, place: int) -> str:
+    """Return what is wrong with a field, and what to write instead if that is known."""
+    _, name, expected = list(_FIELDS.values())[place]
+    part = fields(expression)[place]
+    advice = cron_text.advice(place, part)
+    instead = f" ({advice})" if advice else ""
+    return f'cron "{expression}": bad {name} "{part}": expected {expected}{instead}'
 
 
 def _restarted_at(sim: CronSim, instant: datetime, where: tzinfo) -> CronSim:

@@ -14,7 +14,7 @@ from supervisor.doctor.context import DoctorContext
 from supervisor.doctor.finding import Finding, error, info, ok, warning
 from supervisor.ledger import unattended
 from supervisor.ledger.queries import History, RunFilter
-from workers.units import format_duration
+from workers.units import format_duration, is_whole
 
 SOON_DAYS = 60
 OLD_YEARS = 2
@@ -61,7 +61,7 @@ def judge_zones(found: Zones) -> Iterator[Finding]:
     if found.error:
         yield warning(found.error, "a zone", 'set "timezone" in jobs.yaml, or TZ')
     value = f"{', '.join(found.names) or 'none in use'}; zone data {found.edition or 'is there'}"
-    year = int(found.edition[:4]) if found.edition[:4].isdigit() else found.today.year
+    year = int(found.edition[:4]) if is_whole(found.edition[:4]) else found.today.year
     if found.today.year - year > OLD_YEARS:
         newer = "pip install --upgrade tzdata, apt-get install --only-upgrade tzdata"
         yield warning(value, f"of {found.today.year - OLD_YEARS} or later", newer)

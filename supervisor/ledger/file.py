@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from supervisor.ledger.migrations import MIGRATIONS, SCHEMA_VERSION
+from workers.units import is_whole
 
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _BESIDE = ("", "-wal", "-shm", "-journal")
@@ -169,9 +170,7 @@ def newest_log(runs_dir: Path) -> int:
     """Return the largest run number with output on disk; 0 if there is none."""
     with contextlib.suppress(OSError), os.scandir(runs_dir) as entries:
         numbers = (entry.name.partition(".log")[0] for entry in entries if ".log" in entry.name)
-        return max(
-            (int(n) for n in numbers if n.isascii() and n.isdigit() and len(n) < 16), default=0
-        )
+        return max((int(n) for n in numbers if is_whole(n) and len(n) < 16), default=0)
     return 0
 
 

@@ -13,6 +13,7 @@ from supervisor.web.source import AnswerError
 from supervisor.web.views import job as job_view
 from supervisor.web.views import jobs
 from supervisor.web.views.times import Times
+from workers.units import is_whole
 
 HISTORY = 50
 # The end of a log that a page shows; the rest is one click away.
@@ -69,7 +70,7 @@ class DetailPages(PageAnswers):
             "state": query.get("state") if query.get("state") in _STATES else None,
             "since": _instant(query.get("since", "")),
             "until": _instant(query.get("until", "")),
-            "before": query.get("before") if query.get("before", "").isdigit() else None,
+            "before": query.get("before") if is_whole(query.get("before", "")) else None,
         }
         runs = await self.web.source.runs(**wanted, limit=HISTORY)
         older = None

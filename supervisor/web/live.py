@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from supervisor.web.frame import PageAnswers
 from supervisor.web.source import AnswerError
+from workers.units import is_whole
 
 PING_S = 15.0
 # Changes come in bursts: at most so often a browser looks at the page again.
@@ -56,7 +57,7 @@ class LiveStreams(PageAnswers):
         after = request.headers.get("last-event-id") or request.query_params.get("after", "0")
         if self._logs >= MOST_LOGS:
             return Response("too many logs are followed\n", 503)
-        position = int(after) if after.isascii() and after.isdigit() and len(after) < 12 else 0
+        position = int(after) if is_whole(after) and len(after) < 12 else 0
         lines = self._lines(request.path_params["run"], position)
         return StreamingResponse(lines, media_type="text/event-stream")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.daemon import Sandbox, living
+from tests.acceptance.terminal import at_terminal
 
 JOBS = """
 jobs:
@@ -18,7 +19,8 @@ NAMED = ("show", "next", "history", "explain", "logs", "cancel", "run", "pause",
 USAGE = [
     *(f"{verb} {name}" for verb in NAMED for name in ("nobody", "'jöb-☃ '", "''", "../x", "a/b")),
     *(f"{verb} surplus" for verb in ("status", "jobs", "reload", "schema", "doctor", "notify")),
-    f"logs {HUGE}", "logs 99999", "logs ٣", f"cancel {HUGE}", "cancel 99999",
+    f"logs {HUGE}", "logs 99999", "logs ٣", "logs ²", f"cancel {HUGE}", "cancel 99999",
+    "explain ² --run 1",
     f"history -n {HUGE}", "history -n 0", "history -n ten", "history --state odd",
     f"history --since {HUGE}d", "history --since 9999-12-31", "history --since -5d",
     f"next -n {HUGE}", "next hello -n 1001", "next --cron nonsense", "next --cron '0 0 30 2 *'",
@@ -36,6 +38,17 @@ SAYS = [
     ("statsu", 'did you mean "status"?'),
     ("dcotor", 'did you mean "doctor"?'),
     ("next --cron '* * * * *' --from 9999-12-31T23:59", "--from"),
+    ("next --cron '* * * * *' --from x", "Invalid value for --from"),
+    ("history --since x", "Invalid value for --since"),
+    ("history --until x", "Invalid value for --until"),
+    ("explain hello --at x", "Invalid value for --at"),
+    ("pause --for 0", "expected a duration above 0"),
+    ("pause hello --for 0s", "expected a duration above 0"),
+    ("incidents ack 1 --for 0", "expected a duration above 0"),
+    ("explain 00002 --run 1", "expected one run, got"),
+    ("explain 99999999999 --run 1", "expected one run, got"),
+    ("cancel ²", 'no job is called "²"'),
+    ("logs ²", 'no job is called "²"'),
 ]
 
 
@@ -87,3 +100,21 @@ def _speak_of_other_things(foreign: socket.socket) -> None:
     peer, _ = foreign.accept()
     with peer:
         peer.sendall(b"220 mail.example ESMTP\r\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run",), (), ("explain",), ("cancel",), ("run", "hello", "--set"), ("pause", "--for"),
+        ("history", "--state"), ("history", "--since"), ("start",), ("logs",),
+        ("simulate", "--fail"), ("stop", "--drain"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_terminal_gets_no_control_character_of_an_argument(
+    sandbox: Sandbox, words: tuple[str, ...]
+) -> None:
+    _, said = at_terminal(sandbox, *words, "\x1b[2Jx\x07\u202e")
+
+    assert "\\x1b[2Jx\\x07\\u202e" in "".join(said.split())
+    assert not set("\x1b\x07\u202e") & set(said)

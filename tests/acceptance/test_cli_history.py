@@ -121,7 +121,7 @@ def test_explain_tells_the_story_of_the_newest_run(sandbox: Sandbox) -> None:
 
     assert "was asked for at" in said
     assert "It failed at" in said
-    assert sandbox.json("explain", "never")["facts"] == ["never has not run yet."]
+    assert sandbox.json("explain", "never")["facts"][0] == "never has not run yet."
     assert "no slot of talker" in sandbox.says("explain", "talker", "--at", "2026-01-01 12:00")
 
 

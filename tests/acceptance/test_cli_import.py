@@ -227,6 +227,25 @@ def test_one_timer_can_be_named():
     assert "c.timer: not kept: its service c.service is not there" in alone[1]
 
 
+def test_a_unit_that_cannot_be_read_loses_its_timer_alone():
+    with Sandbox() as sandbox:
+        units(sandbox, {f"{name}.timer": TIMER.format("daily") for name in ("a", "b")})
+        units(sandbox, {"a.service": SERVICE.format("a")})
+        folder = sandbox.root / "units"
+        (folder / "b.service").mkdir()
+        (folder / "c.timer").mkdir()
+        (folder / "d.timer").symlink_to("d.timer")
+        (folder / "e.timer").write_bytes(b"#" * 2**21)
+        os.mkfifo(folder / "f.timer")
+
+        status, said = sandbox.refuses("import", "systemd", "units")
+
+    assert status == 1
+    assert "units: 1 job; 5 timers not kept" in said
+    assert "b.timer: not kept: " in said
+    assert "units/c.timer: is a folder, expected a file" in said
+
+
 def test_a_time_that_is_lost_beside_others_makes_the_exit_status_1():
     with Sandbox() as sandbox:
         timer = TIMER.format("daily") + "OnCalendar=2030-01-01\n"

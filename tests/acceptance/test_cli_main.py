@@ -34,6 +34,13 @@ def test_each_verb_has_help_with_an_example(verb: str) -> None:
     assert f"nightshift {verb}" in found.help or verb == "healthcheck"
 
 
+@pytest.mark.parametrize("verb", ["cluster", "import"])
+def test_a_group_without_its_command_prints_its_help_in_lines(sandbox: Sandbox, verb: str) -> None:
+    status, said = sandbox.refuses(verb)
+
+    assert (status, "\nCommands:\n" in said) == (2, True)
+
+
 def test_a_verb_that_is_not_there_is_answered_with_the_nearest(sandbox: Sandbox) -> None:
     status, said = sandbox.refuses("statsu")
 

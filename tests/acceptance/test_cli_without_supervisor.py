@@ -178,7 +178,7 @@ def test_a_run_that_a_killed_supervisor_left_open_is_not_said_to_run() -> None:
         done = sandbox.ask("explain", "sleeper")
         (sandbox.state / "ledger.sqlite3-shm").unlink(missing_ok=True)
 
-        assert done.stdout.endswith("It was running when the ledger was last written.\n")
+        assert "\nIt was running when the ledger was last written.\n" in done.stdout
         assert sandbox.ask("explain", "sleeper").stdout == done.stdout
 
 

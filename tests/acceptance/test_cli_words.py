@@ -83,7 +83,7 @@ def test_jobs_yaml_is_sought_here_first(tmp_path: Path, monkeypatch: pytest.Monk
     ],
 )
 def test_a_time_is_reported_in_the_zone_unless_it_brings_its_own(text: str, instant: str) -> None:
-    assert NOON.instant(text).isoformat() == instant
+    assert NOON.instant(text, "--at").isoformat() == instant
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_a_time_is_reported_in_the_zone_unless_it_brings_its_own(text: str, inst
     ],
 )
 def test_since_counts_back_from_now(text: str, instant: str) -> None:
-    assert NOON.since(text).isoformat() == instant
+    assert NOON.since(text, "--since").isoformat() == instant
 
 
 @pytest.mark.parametrize("text", ["", "noon", "25:00", "2026-13-01"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="expected a time"):
-        NOON.instant(text)
+        NOON.instant(text, "--at")
 
 
 @pytest.mark.parametrize(

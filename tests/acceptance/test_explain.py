@@ -87,6 +87,26 @@ def test_every_slot_has_its_story(sandbox: Sandbox, job: str, at: str, words: li
         assert word in said
 
 
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        ("paused", f"It is paused by uid {os.getuid()}: the moon is full."),
+        ("disabled", "disabled is disabled (enabled: false): no slot of it runs."),
+        ("by-request", "by-request has no cron: it runs by request only."),
+        ("hourly", "Its next slot is "),
+    ],
+)
+def test_a_job_says_what_comes_or_why_nothing_does(sandbox: Sandbox, job: str, words: str) -> None:
+    assert words in sandbox.says("explain", job)
+
+
+def test_a_slot_to_come_is_not_one_of_another_calendar(sandbox: Sandbox) -> None:
+    said = sandbox.says("explain", "hourly", "--at", "2026-02-12 03:00")
+
+    assert "has not come yet" in said
+    assert "hourly has a slot then" in said
+
+
 def test_each_fact_is_one_sentence(sandbox: Sandbox) -> None:
     facts = sandbox.json("explain", "second", "--at", "2026-02-09 03:00")["facts"]
 

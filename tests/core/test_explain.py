@@ -12,6 +12,7 @@ from tests.core.core_harness import Harness, instant, job
 UTC = ZoneInfo("UTC")
 BERLIN = ZoneInfo("Europe/Berlin")
 NIGHTLY = job("a", cron="0 2 * * *")
+NOW = instant("2028-03-01 00:00")
 
 
 def story(harness, waits=""):
@@ -172,7 +173,7 @@ def test_a_run_of_which_only_the_ledger_knows_is_not_said_to_run():
 
 
 def test_an_instant_that_is_no_slot_names_its_neighbours():
-    said = explain.no_slot(NIGHTLY, instant("2026-01-05 12:00"), BERLIN)
+    said = explain.no_slot(NIGHTLY, instant("2026-01-05 12:00"), BERLIN, NOW)
 
     assert said == [
         "2026-01-05 13:00:00 CET is no slot of a that this ledger knows.",
@@ -182,18 +183,72 @@ def test_an_instant_that_is_no_slot_names_its_neighbours():
 
 
 def test_a_slot_that_the_ledger_does_not_know_is_called_one():
-    said = explain.no_slot(NIGHTLY, instant("2026-01-05 02:00"), UTC)
+    said = explain.no_slot(NIGHTLY, instant("2026-01-05 02:00"), UTC, NOW)
 
     assert "has a slot then" in said[1]
 
 
 def test_a_job_without_cron_runs_by_request_only():
-    said = explain.no_slot(job("a"), instant("2026-01-05 02:00"), UTC)
+    said = explain.no_slot(job("a"), instant("2026-01-05 02:00"), UTC, NOW)
 
     assert said[-1] == "a has no cron: it runs by request only."
 
 
 def test_a_leap_day_can_be_asked_about():
-    said = explain.no_slot(NIGHTLY, instant("2028-02-29 12:00"), UTC)
+    said = explain.no_slot(NIGHTLY, instant("2028-02-29 12:00"), UTC, NOW)
 
     assert "2028-02-29 02:00:00 UTC" in said[1]
+
+
+def test_of_a_slot_without_a_row_no_other_calendar_is_asserted():
+    said = explain.no_slot(NIGHTLY, instant("2026-01-05 02:00"), UTC, NOW)
+
+    assert said[1] == (
+        "Its calendar as it is now has a slot then, but the ledger has no row of it: the job was "
+        "new, or had another calendar, or its history was purged."
+    )
+
+
+def test_a_slot_that_comes_is_reported_as_one():
+    assert explain.no_slot(NIGHTLY, instant("2028-03-01 02:00"), UTC, NOW) == [
+        "2028-03-01 02:00:00 UTC has not come yet.",
+        "a has a slot then.",
+        "Its slot after that is 2028-03-02 02:00:00 UTC.",
+    ]
+
+
+def test_an_instant_that_comes_and_is_no_slot_names_its_neighbours():
+    assert explain.no_slot(NIGHTLY, instant("2028-03-01 03:00"), UTC, NOW) == [
+        "2028-03-01 03:00:00 UTC has not come yet.",
+        "Its slot before that is 2028-03-01 02:00:00 UTC.",
+        "Its slot after that is 2028-03-02 02:00:00 UTC.",
+    ]
+
+
+def test_a_coming_slot_of_a_disabled_job_does_not_run():
+    disabled = job("a", cron="0 2 * * *", enabled=False)
+
+    said = explain.no_slot(disabled, instant("2028-03-01 02:00"), UTC, NOW)
+
+    assert said[-1] == "a is disabled (enabled: false): no slot of it runs."
+
+
+@pytest.mark.parametrize(
+    ("keys", "paused", "said"),
+    [
+        ({"cron": "0 2 * * *"}, "", ["Its next slot is 2028-03-01 00:00:00 UTC."]),
+        (
+            {"cron": "0 2 * * *"},
+            "paused by uid 0: moon",
+            ["It is paused by uid 0: moon.", "Its next slot is 2028-03-01 00:00:00 UTC."],
+        ),
+        ({}, "paused by uid 0", ["a has no cron: it runs by request only."]),
+        (
+            {"cron": "0 2 * * *", "enabled": False},
+            "",
+            ["a is disabled (enabled: false): no slot of it runs."],
+        ),
+    ],
+)
+def test_the_outlook_of_a_job_is_its_next_slot_or_why_there_is_none(keys, paused, said):
+    assert explain.outlook(job("a", **keys), NOW, paused, UTC) == said

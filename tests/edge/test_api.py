@@ -145,7 +145,7 @@ def test_a_body_that_does_not_hold_is_422_and_says_why(path, body):
     status, reported = ask_json(path, "/v1/run-all", "POST", body)
 
     assert status == 422
-    assert reported["error"].startswith("the body does not hold")
+    assert reported["error"].startswith("the body cannot be read")
 
 
 def test_a_request_reaches_the_loop_with_the_peer_that_the_kernel_names(path, bridge):

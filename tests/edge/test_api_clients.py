@@ -1,5 +1,6 @@
 """Clients that are slow, silent, huge or many: they harm nobody."""
 
+import json
 import os
 import socket
 import threading
@@ -203,6 +204,55 @@ def test_garbage_is_answered_and_changes_nothing(path):
         read_all(client)
 
     assert ask(path, "/v1/status")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"NONSENSE\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"GET /v1/days?days=\xd9\xa3 HTTP/1.1\r\nHost:\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost:\r\nHost: x\r\n\r\n",
+        b"POST /v1/run-all HTTP/1.1\r\nHost:\r\nContent-Length: \xb2\r\n\r\n{}",
+        b"POST /v1/run-all HTTP/1.1\r\nHost:\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST /v1/run-all HTTP/1.1\r\nHost:\r\nTransfer-Encoding: gzip\r\n\r\n{}",
+    ],
+)
+def test_what_is_no_http_gets_an_error_in_the_form_of_all_others(path, sent):
+    with connect(path) as client:
+        client.sendall(sent)
+        head, _, body = read_all(client).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/json" in head.lower()
+    assert json.loads(body) == {"error": "the request is not valid HTTP/1.1", "hint": ""}
+
+
+def test_bytes_after_a_request_that_ends_the_connection_are_not_written_to_the_log(path, capfd):
+    with connect(path) as client:
+        client.sendall(b"GET /x HTTP/1.0\r\n\r\n\x00\x01\r\n\r\n")
+        said = read_all(client)
+
+    assert said.startswith(b"HTTP/1.1 404 ")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (b"/nowhere HTTP/1.0", "GET /nowhere is no route"),
+        (b"/" + b"a" * 60_000 + b" HTTP/1.0", "GET /" + "a" * 199 + " is no route"),
+        (b"/v1/jobs/" + b"a" * 60_000 + b" HTTP/1.0", f'no job is called "{"a" * 200}"'),
+    ],
+    ids=["no host", "a long path", "a long name"],
+)
+def test_an_error_repeats_a_bounded_part_of_the_path_that_was_asked_for(path, wanted, said):
+    with connect(path) as client:
+        client.sendall(b"GET " + wanted + b"\r\n\r\n")
+        _, _, body = read_all(client).partition(b"\r\n\r\n")
+
+    assert json.loads(body)["error"] == said
 
 
 def test_what_clients_do_wrong_is_not_written_to_the_log(path, capfd):

@@ -143,6 +143,22 @@ def test_what_is_lost_stays_as_a_comment_with_its_reason():
     assert "# line 3 is not kept: @every is not known to cron" in text
 
 
+@pytest.mark.parametrize(
+    "times", ["1-² * * * *", "* * * ²-3 *", "0 0 * * mon-²", "*/² * * * *", "１ * * * *"]
+)
+def test_a_digit_of_another_kind_loses_its_line_alone(times):
+    found = read(f"{times} x\n0 2 * * * y\n")
+
+    assert [item.line for item in found if isinstance(item, Lost)] == [1]
+    assert [item.command for item in found if isinstance(item, Entry)] == ["y"]
+
+
+def test_what_is_not_utf_8_is_written_as_its_bytes():
+    text = jobs_yaml(read("0 2 * * * echo caf\udce9\n0 2 * * * y\n"))
+
+    assert "#   0 2 * * * echo caf\\xe9" in text
+
+
 def test_comments_and_mail_stay_in_their_place():
     text = jobs_yaml(read("# first\n\nMAILTO=joe\n0 2 * * * x\n# last\n"))
 

@@ -278,6 +278,8 @@ def test_what_cannot_be_kept_is_lost_with_its_reason(timer, service, reason):
         ("", "ExecStart=+/bin/y", "ran with all rights"),
         ("", "Environment=1A=x", 'Environment="1A=x" is not kept'),
         ("", "SuccessExitStatus=SIGKILL", "only numbers are"),
+        ("", "SuccessExitStatus=²", "only numbers are"),
+        ("", "SuccessExitStatus=٣", "only numbers are"),
         ("WakeSystem=true", "", "not kept of job.timer: WakeSystem="),
     ],
 )

@@ -228,6 +228,16 @@ def test_an_id_that_would_forge_a_line_of_the_log_does_not(path):
     assert r"\xffA of z" in error
 
 
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
+def test_a_table_whose_name_is_not_ascii_is_checked_in_every_encoding(encoding, tmp_path):
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute(f"PRAGMA encoding = '{encoding}'")
+        made.execute("CREATE TABLE café (id INTEGER PRIMARY KEY)")
+
+    assert "checks_not_made" not in checked(path)
+
+
 def test_a_table_whose_name_is_not_utf_8_is_named_as_unchecked(tmp_path):
     path, received = with_latin_names(tmp_path / "a.db"), []
     execute(path, "DROP TABLE child")

@@ -5,7 +5,16 @@ from contextlib import closing
 
 import pytest
 
-from tests.workers.fixtures_replication import a_source, failure, logged, run, sql, unequal, write
+from tests.workers.fixtures_replication import (
+    a_source,
+    failure,
+    logged,
+    planned,
+    run,
+    sql,
+    unequal,
+    write,
+)
 from tests.workers.strange_texts import with_latin_names
 
 VALUE = "sesame"
@@ -85,13 +94,33 @@ def test_a_key_that_is_not_utf_8_is_reported_escaped(tmp_path, postgres):
     assert r"table t, key (\xffA): column" in failure(path, postgres).error
 
 
-def test_a_source_in_utf_16_is_brought_whole(tmp_path, postgres):
-    path = a_source(tmp_path / "a.db", "PRAGMA encoding = 'UTF-16le'")
-    write(path, "CREATE TABLE tä (kü TEXT PRIMARY KEY, v); INSERT INTO tä VALUES ('ö', '€')")
+@pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])
+def test_a_source_in_utf_16_is_brought_whole(encoding, tmp_path, postgres):
+    path = a_source(
+        tmp_path / "a.db",
+        f"PRAGMA encoding = '{encoding}';"
+        "CREATE TABLE tä (kü TEXT PRIMARY KEY, v); INSERT INTO tä VALUES ('ö', '€');"
+        "CREATE TABLE 日本 (ﬀ INTEGER PRIMARY KEY, \"😀\" TEXT); INSERT INTO 日本 VALUES (1, 'x')",
+    )
 
-    run(path, postgres)
+    result = run(path, postgres)
 
+    assert result["tables"] == 2
     assert unequal(path, postgres) == {}
+
+
+@pytest.mark.parametrize("value", ["'abc'", "'ä'", "'a' || char(0)", "'😀'"])
+@pytest.mark.parametrize("declared", ["INTEGER", "TEXT", "REAL"])
+def test_a_misfit_is_the_same_in_every_encoding(value, declared, tmp_path, postgres):
+    script = f"CREATE TABLE t (id INTEGER PRIMARY KEY, c {declared}); INSERT INTO t VALUES"
+    reports = set()
+    for encoding in ("UTF-8", "UTF-16le", "UTF-16be"):
+        text = f"PRAGMA encoding = '{encoding}'; {script} (1, NULL), (2, {value})"
+        path = a_source(tmp_path / f"{encoding}.db", text)
+        report, result = planned(path, postgres, types={"t.c": declared.lower()})
+        reports.add((report.replace(str(path), "the source"), result["misfits"]))
+
+    assert len(reports) == 1
 
 
 def test_a_table_whose_name_is_not_utf_8_is_left_out_and_named(tmp_path, postgres):

@@ -314,10 +314,11 @@ UPDATE beside SET v = 9 WHERE id = 2; DELETE FROM beside WHERE id = 3; COMMIT"""
 
 @BOTH
 @pytest.mark.parametrize("options", [{}, {"on_misfit": "text", "full": True}])
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
 def test_collations_and_functions_of_the_owner_are_not_needed(
-    options, capture, tmp_path, postgres
+    encoding, options, capture, tmp_path, postgres
 ):
-    path = owned(tmp_path / "a.db", OWNED)
+    path = owned(tmp_path / "a.db", f"PRAGMA encoding = '{encoding}'; {OWNED}")
     run(path, postgres, capture=capture, **options)
     owned(path, OWNED_CHANGED)
 

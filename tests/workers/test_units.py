@@ -7,6 +7,7 @@ from workers.units import (
     format_days,
     format_duration,
     format_size,
+    is_whole,
     parse_duration,
     parse_size,
 )
@@ -33,7 +34,8 @@ def test_a_duration_is_seconds(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5 parsecs", "-5", "1h 30", "h", "1:30", "1e3", "m5", "inf", "1001w1000d9999999h"]
+    "text",
+    ["", "5 parsecs", "-5", "1h 30", "h", "1:30", "1e3", "m5", "٣s", "５m", "1001w9999999h"],
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a duration"):
@@ -55,10 +57,22 @@ def test_a_size_is_bytes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "lots", "-1", "1 KiB B", "9000PiB", "9" * 30, "1e3", "5m"])
+@pytest.mark.parametrize(
+    "text", ["", "lots", "-1", "1 KiB B", "9000PiB", "9" * 30, "1e3", "٣KiB", "1\u212aiB"]
+)
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a size"):
         parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["0", "017", "9" * 5000])
+def test_ascii_digits_are_a_whole_number(text: str) -> None:
+    assert is_whole(text)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", "1.0", "1_0", " 1", "²", "٣", "１", "1²", "Ⅷ"])
+def test_what_int_reads_otherwise_is_no_whole_number(text: str) -> None:
+    assert not is_whole(text)
 
 
 @pytest.mark.parametrize("parse", [parse_duration, parse_size])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from workers import sqlite, virtual_tables
 from workers.backup import introspection
 from workers.integrity.findings import SHOWN, Finding, Severity
-from workers.sqlite_connection import is_utf8
+from workers.sqlite_connection import as_utf8, is_utf8, text_encoding
 
 # Each line takes memory inside SQLite; counting beyond this has no use.
 MOST_LINES = 100_000
@@ -93,7 +93,8 @@ def made(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
 def _unnamed(connection: sqlite3.Connection) -> list[str]:
     """Return the tables, escaped, whose names are not UTF-8 and cannot be used in a statement."""
     found = connection.execute("SELECT name, CAST(name AS BLOB) FROM sqlite_master" + _OF_TABLES)
-    return [name for name, raw in found if not is_utf8(raw)]
+    encoding = text_encoding(connection)
+    return [name for name, raw in found if not is_utf8(as_utf8(raw, encoding))]
 
 
 def _is_finding(line: str) -> bool:

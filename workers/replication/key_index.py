@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from workers.replication.errors import ReplicationError
 from workers.replication.tables import Column, quoted
+from workers.sqlite_connection import as_utf8, text_encoding
 
 _FOREIGN = re.compile(r"(unknown|no such) function|no such collation")
 _OF_KEY = """
@@ -72,7 +73,7 @@ class KeyIndex(NamedTuple):
 def key_index(connection: sqlite3.Connection, name: str, columns: Sequence[Column]) -> KeyIndex:
     """Return the properties of the index of a table's key; a row number has no index."""
     used = connection.execute(_OF_KEY, (name,)).fetchall()
-    is_utf8 = connection.execute("PRAGMA encoding").fetchone()[0] == "UTF-8"
+    is_utf8 = text_encoding(connection) == "UTF-8"
     if not used:
         return KeyIndex(is_utf8, True, False)
     # Only an index of a table with row numbers contains one (cid -1).
@@ -105,8 +106,10 @@ def stand_in(connection: sqlite3.Connection) -> None:
     They never sort or search, because such indexes are not used; see `source.from_wanted`.
     """
     query = "SELECT CAST(sql AS BLOB) FROM sqlite_master WHERE sql LIKE '%collate%'"
+    encoding = text_encoding(connection)
     for (statement,) in connection.execute(query).fetchall():
-        for found in _COLLATE.finditer(statement.decode(errors="replace")):
+        text = as_utf8(statement, encoding).decode(errors="replace")
+        for found in _COLLATE.finditer(text):
             name = next(word for word in found.groups() if word)
             if name.upper() not in _KNOWN_COLLATIONS:
                 connection.create_collation(name, _bytewise)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from dataclasses import field as drawn
 
 from workers.replication.tables import Affinity, Kind, MappedColumn, TablePair
+from workers.sqlite_connection import as_utf8, text_encoding
 
 # PostgreSQL takes at most 100 arguments in one call.
 _ARGUMENTS = 50
@@ -44,7 +45,7 @@ class Marks:
 
 def register_functions(connection: sqlite3.Connection) -> None:
     """Register the SQLite functions that the expressions here call."""
-    encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
+    encoding = text_encoding(connection)
     connection.create_function(
         _ESCAPED, 2, lambda kind, value: _escaped(kind, value, encoding), deterministic=True
     )
@@ -199,9 +200,7 @@ def _escaped(kind: str, value: bytes | None, encoding: str) -> str | None:
         return None
     if kind == "blob":
         return rf"\b{value.hex()}"
-    if encoding != "UTF-8":
-        value = value.decode(encoding.lower(), "surrogatepass").encode(errors="surrogatepass")
-    return escaped(value)
+    return escaped(as_utf8(value, encoding))
 
 
 def _text(value: float | None) -> str | None:

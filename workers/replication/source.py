@@ -19,7 +19,7 @@ from workers.replication import key_index, key_lookup, row_encoding
 from workers.replication.errors import ReplicationCancelledError, ReplicationError
 from workers.replication.tables import ROWID, Column, Table, TablePair, quoted
 from workers.replication.type_mapping import LARGEST_WHOLE, Found
-from workers.sqlite_connection import is_utf8, text_of
+from workers.sqlite_connection import as_utf8, is_utf8, text_encoding, text_of
 
 _LOOK_EVERY_INSTRUCTIONS = 100_000
 _ROW_NUMBERS = ("rowid", "_rowid_", "oid")
@@ -84,7 +84,8 @@ def all_names(connection: sqlite3.Connection) -> list[tuple[str, str]]:
         "SELECT name, type, CAST(name AS BLOB) FROM pragma_table_list"
         " WHERE schema = 'main' ORDER BY name"
     )
-    return [(name, _left_out(name, kind, raw)) for name, kind, raw in found]
+    encoding = text_encoding(connection)
+    return [(name, _left_out(name, kind, as_utf8(raw, encoding))) for name, kind, raw in found]
 
 
 def known_columns(
@@ -112,8 +113,9 @@ def read_table(connection: sqlite3.Connection, name: str, by_rowid: bool | None 
         " WHERE hidden <> 1 ORDER BY cid",
         (name,),
     ).fetchall()
+    encoding = text_encoding(connection)
     for column, _, _, raw in lines:
-        if not is_utf8(raw):
+        if not is_utf8(as_utf8(raw, encoding)):
             raise ReplicationError(
                 f"table {name}: the name of its column {column} is not UTF-8; rename it there, or"
                 " exclude the table"

@@ -13,7 +13,7 @@ from workers.replication import source
 from workers.replication.source import Scope
 from workers.replication.tables import Affinity, Column, Kind, MappedColumn, TablePair
 from workers.replication.type_mapping import LARGEST_WHOLE, classes_held
-from workers.sqlite_connection import text_of
+from workers.sqlite_connection import as_utf8, text_encoding, text_of
 
 # Since SQLite 3.45, json_array interprets a blob as JSONB instead of refusing it.
 _ARRAYS_REFUSE_BLOBS = sqlite3.sqlite_version_info < (3, 45)
@@ -85,6 +85,8 @@ def first_misfit_of(
     if line is None:
         return None
     kind, held, *key = line
+    if kind == b"text":
+        held = as_utf8(held, text_encoding(connection))
     texts = [text_of(each) if isinstance(each, bytes) else each for each in key]
     return Misfit(pair.table.name, typed.column.name, kind.decode(), held, tuple(texts))
 

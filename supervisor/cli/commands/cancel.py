@@ -8,6 +8,7 @@ from supervisor.cli.errors import ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import echo, print_json
 from supervisor.core import responses
+from workers.units import is_whole
 
 
 @command("cancel")
@@ -20,7 +21,7 @@ def cancel(which: str, as_json: bool) -> int:
     Example:
       nightshift cancel sync-missing-cards
     """
-    kind = "runs" if which.isdigit() else "jobs"
+    kind = "runs" if is_whole(which) else "jobs"
     body = service().post("v1", kind, which, "cancel", body={})
     numbers = decode(body, responses.Cancelled).cancelled
     print_json(body) if as_json else echo(f"cancelled: run {', '.join(map(str, numbers))}")

@@ -8,6 +8,7 @@ from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import clean, echo_wrapped, print_json
 from supervisor.core import responses
+from workers.units import is_whole
 
 
 @command("explain")
@@ -24,17 +25,18 @@ def explain(which: str, at: str | None, run: int | None, as_json: bool) -> int:
       nightshift explain 41
     """
     source = history_source()
-    if at is not None and (run is not None or which.isdigit()):
+    if at is not None and (run is not None or is_whole(which)):
         raise click.UsageError("--at goes with a JOB, not with a run")
-    if which.isdigit() and run is not None and run != int(which):
+    if is_whole(which) and run is not None and str(run) != which.lstrip("0"):
         raise click.UsageError(f"expected one run, got {which} and {run}")
-    if run is not None or which.isdigit():
+    if run is not None or is_whole(which):
         body = source.get("v1", "runs", which if run is None else str(run), "explain")
         job = decode(body, responses.Explained).job
-        if not which.isdigit() and job != which:
+        if not is_whole(which) and job != which:
             raise CliError(ExitCode.NO, f"run {run} is one of {job}", f"nightshift explain {run}")
     else:
-        instant = None if at is None else source.time_format(utc=False).instant(at).isoformat()
+        when = None if at is None else source.time_format(utc=False).instant(at, "--at")
+        instant = None if when is None else when.isoformat()
         body = source.get("v1", "jobs", which, "explain", at=instant)
     if as_json:
         print_json(body)

@@ -72,8 +72,7 @@ def history(
         raise click.BadParameter(text, param_hint="--state")
     is_bare = as_json and since is None and until is None
     when = None if is_bare else source.time_format(utc)
-    after = when.since(since).isoformat() if when is not None and since is not None else None
-    before = when.since(until).isoformat() if when is not None and until is not None else None
+    after, before = _sent(since, "--since", when), _sent(until, "--until", when)
     body = source.get("v1", "runs", job=job, state=state, since=after, until=before, limit=count)
     runs = decode(body, responses.Runs).runs
     if not runs and job is not None:
@@ -84,6 +83,11 @@ def history(
         # On a narrow terminal keep the dates with --utc, else the ages.
         _show_history(runs, when, "WHEN" if utc else "DUE")
     return ExitCode.YES
+
+
+def _sent(text: str | None, option: str, when: TimeFormat | None) -> str | None:
+    """Return the time of an option as the API takes it; None if it was not given."""
+    return None if text is None or when is None else when.since(text, option).isoformat()
 
 
 def _show_history(runs: Sequence[RunView], when: TimeFormat, first_to_go: str) -> None:

@@ -165,6 +165,15 @@ def conclude_units(units: Sequence[str], items: Sequence[UnitJob | UnitLost]) ->
 
 
 def _of_timer(place: systemd_files.Found) -> list[UnitJob | UnitLost]:
+    """Return the jobs of a timer; a unit that cannot be read loses this timer alone."""
+    try:
+        return _of_units(place)
+    except BadValueError as wrong:
+        return [UnitLost(place.name, wrong.message)]
+
+
+def _of_units(place: systemd_files.Found) -> list[UnitJob | UnitLost]:
+    """Return the jobs of a timer and its service. Raises: BadValueError."""
     if systemd_files.is_template(place.name):
         name = place.name.replace("@", "@NAME", 1)
         return [UnitLost(place.name, f"a template without an instance: import {name}")]
@@ -172,10 +181,7 @@ def _of_timer(place: systemd_files.Found) -> list[UnitJob | UnitLost]:
     if timer is None:
         return [UnitLost(place.name, "it is masked")]
     machine = Machine(systemd_files.home(place), crontab_files.own_name())
-    try:
-        name = service_name(timer, machine.home)
-    except BadValueError as wrong:
-        return [UnitLost(place.name, wrong.message)]
+    name = service_name(timer, machine.home)
     if not name.endswith(".service"):
         return [UnitLost(place.name, f"it starts {name}, which is no service")]
     service = systemd_files.unit(place, name)

@@ -5,10 +5,10 @@ import click
 from supervisor.cli.command import (
     Command,
     CommandGroup,
-    duration,
     history_source,
     json_option,
     service,
+    some_time,
     utc_option,
 )
 from supervisor.cli.commands.history import COUNT
@@ -64,7 +64,14 @@ def incidents(context: click.Context, most: int, as_json: bool, utc: bool) -> in
 
 @incidents.command("ack", cls=Command)
 @click.argument("incident", metavar="ID", type=click.IntRange(1))
-@click.option("--for", "for_s", type=duration, default="1d", help="Duration (default 1d).")
+@click.option(
+    "--for",
+    "for_s",
+    metavar="DURATION",
+    type=some_time,
+    default="1d",
+    help="Duration (default 1d).",
+)
 @click.option("--reason", default="", help="Reason, shown in status and history.")
 @json_option
 def ack(incident: int, for_s: float, reason: str, as_json: bool) -> int:

@@ -12,6 +12,7 @@ from supervisor.cli.history_source import HistorySource
 from supervisor.cli.job_names import job_name
 from supervisor.core import responses
 from supervisor.core.escape import keep_colours
+from workers.units import is_whole
 
 # How many of a job's newest runs are searched for one that started.
 RECENT = 50
@@ -37,7 +38,7 @@ def logs(which: str, follow: bool, count: int | None, grep: str | None, raw: boo
     if follow and grep is not None:
         raise click.UsageError("--grep goes without --follow")
     source = history_source()
-    run = which if which.isdigit() else str(_newest(source, which))
+    run = which if is_whole(which) else str(_newest(source, which))
     write = _write if raw or not sys.stdout.isatty() else _write_safely
     if not follow:
         write(_last_lines(source.get("v1", "runs", run, "log", grep=grep), count))

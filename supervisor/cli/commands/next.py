@@ -128,7 +128,7 @@ def _of_expressions(
     try:
         zone = schedule.zone(name)
         when = TimeFormat(zone, datetime.now(UTC))
-        start = when.now if since is None else when.instant(since)
+        start = when.now if since is None else when.instant(since, "--from")
         calendar = schedule.Calendar(cron, name)
         slots = [slot.astimezone(zone) for slot in islice(calendar.slots_after(start), count)]
     except OverflowError as error:

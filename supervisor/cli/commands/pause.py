@@ -2,7 +2,7 @@
 
 import click
 
-from supervisor.cli.command import command, duration, json_option, service
+from supervisor.cli.command import command, json_option, service, some_time
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import echo, print_json
@@ -13,7 +13,11 @@ from workers.units import format_duration
 @command("pause")
 @click.argument("job", type=job_name, required=False)
 @click.option(
-    "--for", "for_s", type=duration, help="Duration, such as 2h (default: until resumed)."
+    "--for",
+    "for_s",
+    metavar="DURATION",
+    type=some_time,
+    help="Duration, such as 2h (default: until resumed).",
 )
 @click.option("--reason", default="", help="Reason, shown in status and history.")
 @json_option

@@ -91,7 +91,7 @@ def simulate_(
     here = paths()
     config = definitions(here.config)
     when = time_format("UTC" if utc else config.timezone)
-    start = when.now if since is None else when.instant(since)
+    start = when.now if since is None else when.instant(since, "--from")
     failures = _failures(fail, [job.name for job in config.jobs])
     known = read_input(here, [job.name for job in config.jobs], start, failures)
     simulated = hosts_of(config, hosts)

@@ -11,6 +11,7 @@ import click
 from supervisor.cli.command import command, service
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import echo
+from workers.units import is_whole
 
 if TYPE_CHECKING:
     from supervisor.web.settings import Access, WebSettings
@@ -99,7 +100,7 @@ def _address(port: int | None, listen: str | None, has_access: bool) -> tuple[st
             "what it shows is for people who signed in"
         )
     host, colon, number = listen.rpartition(":")
-    if not colon or not number.isdigit() or not 0 <= int(number) <= 65535:
+    if not colon or not is_whole(number) or len(number) > 5 or int(number) > 65535:
         raise click.UsageError(f'--listen: expected HOST:PORT, got "{listen}"')
     return host.strip("[]") or "0.0.0.0", int(number)
 

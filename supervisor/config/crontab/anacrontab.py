@@ -20,6 +20,7 @@ from supervisor.config.crontab.parse import (
 )
 from supervisor.config.crontab.settings import Lost, Remark, Settings, assign, words
 from supervisor.config.problems import BadValueError, quote_value
+from workers.units import is_whole
 
 _JOB = re.compile(r"(@?\w+)[ \t]+([0-9]+)[ \t]+([^ \t]+)[ \t]+([^ \t].*)", re.DOTALL)
 _RANGE = re.compile(r"([0-9]{1,2})-[0-9]{1,2}")
@@ -60,7 +61,7 @@ def _lines(text: str) -> list[tuple[int, str]]:
 
 def _is_job(line: str) -> bool:
     job = _JOB.fullmatch(line)
-    if job is None or not (job[1].isdigit() or job[1].startswith("@")):
+    if job is None or not (is_whole(job[1]) or job[1].startswith("@")):
         return False
     try:
         read_field(job[3], _OF_DAY, Dialect.DEBIAN)
@@ -84,7 +85,7 @@ def _entry(number: int, line: str, settings: Settings) -> Entry:
     job = _JOB.fullmatch(line)
     if job is None:
         raise BadValueError("expected days, minutes of delay, a name and a command")
-    days = int(job[1][:6]) if job[1].isdigit() else _DAYS.get(job[1].lower(), 0)
+    days = int(job[1][:6]) if is_whole(job[1]) else _DAYS.get(job[1].lower(), 0)
     if days not in _CALENDAR:
         raise BadValueError(
             f"every {quote_value(job[1])} days has no counterpart", "write a cron of days"

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from supervisor.config.problems import BadValueError, quote_value
 from supervisor.core import cron_text
+from workers.units import is_whole
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -141,7 +142,7 @@ def _stepped(text: str, at: int, span: tuple[int, int], field: Field) -> tuple[S
     step = 1
     if text[at : at + 1] == "/":
         found = _WORD.match(text, at + 1)
-        if found is None or not found[0].isdigit() or not int(found[0][:9]):
+        if found is None or not is_whole(found[0]) or not int(found[0][:9]):
             raise _refusal(field, text)
         step, at = int(found[0][:9]), found.end()
     return _within(field, range(span[0], span[1] + 1, step), text), at
@@ -152,7 +153,7 @@ def _number(text: str, at: int, field: Field) -> tuple[int, int]:
     if found is None:
         raise _refusal(field, text)
     word = found[0].lower()
-    if word.isdigit():
+    if is_whole(word):
         return int(word[:9]), found.end()
     if word not in field.names:
         raise _refusal(field, text)

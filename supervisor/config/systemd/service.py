@@ -12,7 +12,7 @@ from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.systemd.exec_line import as_shell, as_words, is_plain, read_exec, seconds
 from supervisor.config.systemd.units import Unit, commands, specified, specifiers, split_words
 from supervisor.config.yaml_writer import mapping, scalar, value
-from workers.units import format_duration
+from workers.units import format_duration, is_whole
 
 SERVICE = "Service"
 _LIMITS = {
@@ -154,7 +154,7 @@ def _whole(text: str, least: int, most: int, name: str) -> str:
 
 def _status(word: str) -> int:
     """Return the number of an exit status, or 0 for an unknown name."""
-    if word.isdigit():
+    if is_whole(word):
         return int(word[:4])
     names = _SYSEXITS.split()
     return 64 + names.index(word) if word in names else 0

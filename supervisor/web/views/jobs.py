@@ -11,7 +11,7 @@ from supervisor.core.model import Progress
 from supervisor.core.views import Definition, JobStatus, RunView, Status
 from supervisor.web.strips import PastRun
 from supervisor.web.views.states import RANK
-from workers.units import format_duration, format_size
+from workers.units import format_duration, format_size, is_whole
 
 PAGE = 100
 STRIP_HEIGHT, BAR, STEP, LOWEST, FOOT = 24, 4, 5, 5, 4
@@ -94,7 +94,7 @@ def choice(query: Mapping[str, str]) -> Choice:
         query.get("q", "")[:200].strip(),
         query.get("state", "")[:20],
         sort if sort in SORTS else "file",
-        int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 6 and int(page) else 1,
+        int(page) if is_whole(page) and 0 < len(page) < 6 and int(page) else 1,
     )
 
 
