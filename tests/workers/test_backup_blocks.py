@@ -4,7 +4,7 @@ import gzip
 import os
 import tempfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import assume, given, settings
@@ -25,7 +25,7 @@ CONTENT = (
 class Packed:
     """The bytes of a copy and its sums."""
 
-    whole: bytes
+    whole: bytes = field(repr=False)
     sums: Sums
 
 
@@ -99,14 +99,18 @@ def test_the_head_of_another_format_is_refused(copy, place):
 
 @settings(max_examples=60, deadline=None)
 @given(number=st.integers(0, 2), shift=st.integers(-300, 300).filter(bool))
-def test_blocks_that_end_elsewhere_are_refused(copy, number, shift):
+def test_blocks_that_end_elsewhere_are_refused_or_change_nothing(copy, number, shift):
     sizes = list(copy.sums.block_sizes)
     sizes[number] += shift
     sizes[number + 1] -= shift
     assume(min(sizes) > 0)
 
-    with pytest.raises(stream.BadCopyError):
-        unpacked(copy.whole, tuple(sizes), len(CONTENT))
+    try:
+        _, content = unpacked(copy.whole, tuple(sizes), len(CONTENT))
+    except stream.BadCopyError:
+        return
+    # The empty block at the end of each is 5 bytes, and may as well begin the next.
+    assert (shift, content) == (-5, CONTENT)
 
 
 def test_a_block_that_refers_to_an_earlier_one_is_refused():
