@@ -20,6 +20,7 @@ from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.find_processes import carrying, children, parent, zombies_of
 from tests.acceptance.ledger_reader import MINUTE, instance, missing, outcomes, rows
+from tests.signals import kill, send
 from tests.waiting import until
 
 GONE_WITHIN_S = 2.0
@@ -51,12 +52,6 @@ def sandbox() -> Iterator[Sandbox]:
         Path(sandbox.root, "steady.py").write_text(WORKER)
         sandbox.environ["PYTHONPATH"] = str(sandbox.root)
         yield sandbox
-
-
-def kill(*pids: int) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def fork_server_of(supervisor: int) -> int:
@@ -146,8 +141,7 @@ def test_a_worker_that_is_killed_has_failed_by_a_foreign_signal(sandbox: Sandbox
 def kill_all_three(supervisor: int) -> None:
     """In one instant, so that none of them can do anything about it."""
     doomed = [supervisor, fork_server_of(supervisor), *keepers_of(supervisor)]
-    for pid in doomed:
-        os.kill(pid, signal.SIGSTOP)
+    send(signal.SIGSTOP, *doomed)
     kill(*doomed)
 
 
@@ -200,11 +194,12 @@ def supervisor_alone(pid: int, dice: random.Random) -> list[int]:
 
 
 def the_fork_server(pid: int, dice: random.Random) -> list[int]:
-    return [fork_server_of(pid)] if fork_server_of(pid) else []
+    return [found for found in [fork_server_of(pid)] if found]
 
 
 def a_keeper(pid: int, dice: random.Random) -> list[int]:
-    return dice.sample(keepers_of(pid), 1) if keepers_of(pid) else []
+    found = keepers_of(pid)
+    return [dice.choice(found)] if found else []
 
 
 def a_worker(pid: int, dice: random.Random) -> list[int]:
@@ -250,6 +245,10 @@ def kill_again_and_again(sandbox: Sandbox, clock: Clock, kills: int, seed: int) 
         supervisor.wait()
 
 
+def count_descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 def play(sandbox: Sandbox, kills: int) -> None:
     """A series of kills, and then the account of it."""
     seed = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(10**6)))
@@ -260,14 +259,15 @@ def play(sandbox: Sandbox, kills: int) -> None:
         go_to_next_minute(clock, sandbox, supervisor.pid)
         until(lambda: "success schedule" in outcomes(sandbox, "alone").values())
         until(lambda: len(raw_client.status(sandbox)["runs"]) == 2)
-        descriptors = len(os.listdir(f"/proc/{supervisor.pid}/fd"))
+        descriptors = count_descriptors(supervisor.pid)
         first = min(outcomes(sandbox, "alone"))
 
     kill_again_and_again(sandbox, clock, kills, seed)
     with supervised(sandbox) as supervisor:
         until(lambda: len(raw_client.status(sandbox)["runs"]) == 2)
         mark, last = instance(sandbox), clock.now.replace(second=0, microsecond=0)
-        at_the_end = len(os.listdir(f"/proc/{supervisor.pid}/fd"))
+        # A keeper that waits for a run has a few, and more of them wait when launches came late.
+        until(lambda: count_descriptors(supervisor.pid) <= descriptors + 2)
         zombies = zombies_of(supervisor.pid)
 
     assert missing(sandbox, "alone", first, last, MINUTE) == []
@@ -275,7 +275,6 @@ def play(sandbox: Sandbox, kills: int) -> None:
     assert rows(sandbox, "SELECT id FROM runs WHERE state IN ('pending', 'running')") == []
     assert not Path(sandbox.root, "doubled").exists()
     assert zombies == []
-    assert abs(at_the_end - descriptors) <= 8  # a place each: idle keepers come and go
     assert carrying(mark) == []
     assert os.listdir(sandbox.state / "tmp") == []
     assert len(os.listdir(sandbox.state)) <= 12

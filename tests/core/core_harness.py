@@ -3,8 +3,7 @@
 `Harness` performs the actions of `decide`, like `random_events.py`, but without chance:
 time advances only when the test says so, timer by timer and minute by minute as in the
 loop (minutes in which nothing can happen are left out), and a process does only what the
-test says. What survives a crash is in `ledger`;
-everything else is lost with `dies`.
+test says. What survives a crash is in `ledger`; everything else is lost with `dies`.
 
     harness = Harness(job("a", cron="0 2 * * *"), job("b", cron="0 3 * * *", deps=["a"]))
     harness.at("02:00")
@@ -14,37 +13,22 @@ everything else is lost with `dies`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from supervisor.core import build_views, control_requests, effects, schedule
+from supervisor.core import control_requests, effects, schedule
 from supervisor.core import events as ev
-from supervisor.core.alert_model import Alert, HeartbeatCall, Incident
+from supervisor.core.alert_model import Alert, HeartbeatCall
 from supervisor.core.config_model import Config, Job, Problem
 from supervisor.core.decide import decide, next_minute, next_wakeup
-from supervisor.core.dependencies import MOST_RECENT
-from supervisor.core.model import (
-    Attempt,
-    AuditEntry,
-    JobRecord,
-    MissedRange,
-    Pause,
-    Peer,
-    Reason,
-    ReloadEntry,
-    Run,
-    State,
-    Trigger,
-    replace,
-)
+from supervisor.core.model import Peer, replace
 from supervisor.core.simulation.engine import next_moment
 from supervisor.core.state import SchedulerState
-from supervisor.core.views import Facts, Status
+from tests.core.harness_results import Results
+from tests.core.simulated_ledger import Ledger
+from tests.core.simulated_processes import Process, SimulatedProcesses
 from tests.core.state_changes import Change, listed_changes
-from workers import protocol
 
-WRITTEN = (effects.Record, effects.RecordPause, effects.RecordTick, effects.ReleaseSlots)
 MINUTE = timedelta(minutes=1)
 MIDNIGHT = "2026-01-05 00:00"  # a Monday; the default start
 
@@ -68,33 +52,7 @@ def in_file(jobs: Sequence[Job]) -> tuple[Job, ...]:
     return tuple(replace(each, place=place) for place, each in enumerate(jobs))
 
 
-@dataclass
-class Process:
-    """A simulated attempt: its process, and the signals sent to its tree."""
-
-    job: Job
-    run: Run
-    forces: list[str] = field(default_factory=list)
-    exited: bool = False
-
-
-@dataclass
-class Ledger:
-    """State that survives a crash."""
-
-    runs: dict[int, Run] = field(default_factory=dict)
-    attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
-    marks: dict[str, JobRecord] = field(default_factory=dict)
-    gaps: list[MissedRange] = field(default_factory=list)
-    incidents: dict[int, Incident] = field(default_factory=dict)
-    alerts: list[Alert] = field(default_factory=list)
-    askings: list[AuditEntry] = field(default_factory=list)
-    texts: list[ReloadEntry] = field(default_factory=list)
-    paused: Pause | None = None
-    tick: effects.RecordTick | None = None
-
-
-class Harness:
+class Harness(SimulatedProcesses, Results):
     """A simulated service that starts at `start` with these jobs.
 
     remembers: the ledger that it finds; without one it is the first start.
@@ -111,11 +69,11 @@ class Harness:
         damage: str = "",
         **settings: Any,
     ) -> None:
+        super().__init__()
         settings.setdefault("max_concurrent", 10)
         self.config = Config(in_file(jobs), **settings)
         self.ledger = remembers or Ledger()
         self.wall, self.mono, self.dice = instant(start), 1000.0, 0.5
-        self.processes: dict[tuple[int, int], Process] = {}
         self.batches: dict[str, tuple[Alert, ...]] = {}
         self.arrived: list[Alert] = []
         self.beats: list[HeartbeatCall] = []
@@ -203,67 +161,6 @@ class Harness:
         """Return one reading of the clocks and the random number."""
         return ev.At(self.wall, self.mono, self.dice)
 
-    # --- processes --------------------------------------------------------------
-
-    def ends(
-        self, name: str, status: int = 0, signal: int = 0, strays: Sequence[str] = ()
-    ) -> None:
-        """End the job's process and its whole tree at once."""
-        self.exits(name, status, signal)
-        self.empties(name, strays)
-
-    def exits(self, name: str, status: int = 0, signal: int = 0) -> None:
-        """End the job's process; its tree still has members."""
-        key = self._living(name, exited=False)
-        self.processes[key].exited = True
-        self.send(ev.Exited(self.clocks(), *key, signal or status << 8))
-
-    def empties(self, name: str, strays: Sequence[str] = ()) -> None:
-        """End the rest of the job's tree."""
-        key = self._living(name, exited=None)
-        del self.processes[key]
-        self.send(ev.TreeEmpty(self.clocks(), *key, strays=tuple(strays), cpu_s=1.5))
-
-    def survives(self, name: str, *left: str) -> None:
-        """Report that part of the tree lives after SIGKILL and is abandoned."""
-        key = self._living(name, exited=None)
-        del self.processes[key]
-        self.send(ev.Survived(self.clocks(), *key, left))
-
-    def says(self, name: str, message: protocol.Message | protocol.Garbage) -> None:
-        """Send a message of the job's worker."""
-        self.send(ev.MessageReceived(self.clocks(), *self._living(name, exited=False), message))
-
-    def loses(self, name: str) -> None:
-        """Kill the keeper of the job's process, and the whole tree with it."""
-        key = self._living(name, exited=False)
-        del self.processes[key]
-        self.send(ev.KeeperLost(self.clocks(), *key))
-        self.send(ev.TreeEmpty(self.clocks(), *key))
-
-    def cannot_launch(self, name: str, error: str = "no such file") -> None:
-        """Fail the job's launch."""
-        key = self._living(name, exited=False)
-        del self.processes[key]
-        self.send(ev.LaunchFailed(self.clocks(), *key, error))
-
-    def live(self) -> list[str]:
-        """Return the names of jobs with a process, in launch order."""
-        return [process.job.name for process in self.processes.values() if not process.exited]
-
-    def forces(self, name: str) -> list[str]:
-        """Return the signals sent to the job's living tree: `term`, `kill`, `abandon`."""
-        return self.processes[self._living(name, exited=None)].forces
-
-    def _living(self, name: str, exited: bool | None) -> tuple[int, int]:
-        found = [
-            key
-            for key, process in self.processes.items()
-            if process.job.name == name and exited in (None, process.exited)
-        ]
-        assert found, f"no process of {name} lives at {self.wall}: {self.live()} do"
-        return found[-1]
-
     # --- the channels -----------------------------------------------------------
 
     @property
@@ -277,10 +174,7 @@ class Harness:
             name = next((each for each in self.batches if channel in ("", each)), None)
             if name is None:
                 return
-            arrived = self.batches.pop(name)
-            self.arrived += arrived
-            numbers = tuple(row.id for row in arrived)
-            self.send(ev.Delivered(self.clocks(), numbers, name))
+            self._arrives(name, self.batches.pop(name))
 
     def cannot_deliver(
         self, cause: str = "no answer", after: int = 0, channel: str = "", **said: Any
@@ -289,15 +183,17 @@ class Harness:
         name = channel or next(iter(self.batches), "slack")
         arrived = self.batches.pop(name, ())[:after]
         if arrived:
-            self.arrived += arrived
-            numbers = tuple(row.id for row in arrived)
-            self.send(ev.Delivered(self.clocks(), numbers, name))
+            self._arrives(name, arrived)
         self.send(ev.Undelivered(self.clocks(), cause, name, **said))
+
+    def _arrives(self, channel: str, alerts: tuple[Alert, ...]) -> None:
+        self.arrived += alerts
+        numbers = tuple(row.id for row in alerts)
+        self.send(ev.Delivered(self.clocks(), numbers, channel))
 
     def waiting(self) -> list[str]:
         """Return `exit opened`: kind and word of each undelivered alert."""
-        rows = [each for each in self.ledger.alerts if not (each.delivered_at or each.withheld)]
-        return [f"{each.kind} {each.word}" for each in rows]
+        return [f"{each.kind} {each.word}" for each in self.ledger.waiting()]
 
     # --- the service ------------------------------------------------------------
 
@@ -312,6 +208,7 @@ class Harness:
         """Kill the service with SIGKILL, and its processes with it."""
         self.processes.clear()
         self.held_back.clear()
+        self.ledger.lose_soon()
         self.batches = {}
         self.ledger_error = ""
         self.has_died = True
@@ -345,7 +242,7 @@ class Harness:
         """
         self.ledger_error = ""
         for action in self.held_back:
-            self._write(action)
+            self.ledger.write(action)
         self.held_back.clear()
         self.send(ev.LedgerRecovered(self.clocks(), damage))
 
@@ -362,53 +259,6 @@ class Harness:
     def is_up(self) -> bool:
         """Return whether the service is running."""
         return not self.has_died and not self.has_stopped
-
-    # --- what became of it ------------------------------------------------------
-
-    def runs(self, name: str) -> list[Run]:
-        """Return all runs of a job, oldest first."""
-        return [run for run in self.ledger.runs.values() if run.job == name]
-
-    def run(self, name: str) -> Run:
-        """Return the newest run of a job."""
-        return self.runs(name)[-1]
-
-    def states(self, name: str) -> list[str]:
-        """Return the states of a job's runs, oldest first."""
-        return [str(run.state) for run in self.runs(name)]
-
-    def slots(self, name: str) -> list[str]:
-        """Return `05 02:00` for each run of a job that fulfils a slot."""
-        return [f"{run.slot:%d %H:%M}" for run in self.runs(name) if run.slot]
-
-    def words(self, name: str = "") -> list[str]:
-        """Return `exit opened`: kind and word of each alert about a job ("": the service)."""
-        return [f"{each.kind} {each.word}" for each in self.ledger.alerts if each.job == name]
-
-    def incidents(self, name: str = "") -> list[Incident]:
-        """Return the open incidents of a job ("": of the service)."""
-        return [
-            each
-            for each in self.ledger.incidents.values()
-            if each.job == name and each.closed_at is None
-        ]
-
-    def notes(self) -> list[str]:
-        """Return all log lines."""
-        return [action.text for action in self.actions if isinstance(action, effects.Note)]
-
-    def status(self) -> Status:
-        """Return the data that `nightshift status` shows."""
-        facts = Facts("0", 1, self.wall, "jobs.yaml", self.wall)
-        return build_views.status(self.scheduler, facts, self.wall)
-
-    def waits(self, name: str) -> str:
-        """Return what the job's open run waits for, according to `status`."""
-        return next(run.cause for run in self.status().runs if run.job == name)
-
-    def next_at(self, name: str) -> datetime | None:
-        """Return the job's next slot, according to `status`."""
-        return next(each.next_at for each in self.status().jobs if each.name == name)
 
     # --- actions ----------------------------------------------------------------
 
@@ -428,33 +278,10 @@ class Harness:
         self.actions.clear()
         self.batches = {}
         self.has_stopped = False
-        ledger, self.scheduler = self.ledger, SchedulerState(self.config)
-        memory = ev.Memory(
-            runs=tuple(self._remembered()),
-            attempts=tuple(a for a in ledger.attempts.values() if a.ended_at is None),
-            marks=tuple(ledger.marks.values()),
-            incidents=tuple(i for i in ledger.incidents.values() if _is_remembered(i)),
-            outbox=tuple(a for a in ledger.alerts if not (a.delivered_at or a.withheld)),
-            paused=ledger.paused,
-            last_tick=ledger.tick.at if ledger.tick else None,
-            silent_until=ledger.tick.silent_until if ledger.tick else None,
-            last_reload=ledger.texts[-1] if ledger.texts else None,
-            next_run=max(ledger.runs, default=0) + 1,
-            next_incident=max(ledger.incidents, default=0) + 1,
-            next_alert=len(ledger.alerts) + 1,
-        )
+        self.scheduler, memory = SchedulerState(self.config), self.ledger.memory()
         crashed, self.has_died = self.has_died, False
         at = self.clocks()
         self.send(ev.Restored(at, self.config, memory, self.has_calendar, crashed, damage=damage))
-
-    def _remembered(self) -> list[Run]:
-        """Return the runs that a new service reads back: as `startup_memory.memory` does."""
-        kept = {run.id for run in self.ledger.runs.values() if run.state.is_open}
-        for name in {run.job for run in self.ledger.runs.values()}:
-            ids = [run.id for run in self.runs(name) if run.reason is not Reason.OVERLAP]
-            good = [run.id for run in self.runs(name) if run.state is State.SUCCESS]
-            kept.update(ids[-MOST_RECENT:], good[-1:])
-        return [run for run in self.ledger.runs.values() if run.id in kept]
 
     def _perform(self, action: effects.Action) -> tuple[int, int] | None:
         """Perform an action; return the attempt if a launch was refused."""
@@ -463,16 +290,16 @@ class Harness:
                 effects.Record()
                 | effects.RecordTick()
                 | effects.RecordPause()
-                | (effects.ReleaseSlots())
+                | effects.ReleaseSlots()
             ):
-                self.held_back.append(action) if self.ledger_error else self._write(action)
+                self.held_back.append(action) if self.ledger_error else self.ledger.write(action)
             case effects.Launch(run) if self.ledger_error:
                 return run.id, run.attempt
             case effects.Launch(run, definition):
                 assert self.ledger.runs[run.id] == run, "recorded before it is launched"
                 self.processes[run.id, run.attempt] = Process(definition, run)
             case effects.Signal(run_id, number, force):
-                self._force((run_id, number), force)
+                self.takes_signal((run_id, number), force)
             case effects.Deliver(channel, alerts):
                 assert channel.name not in self.batches, "one batch at a time"
                 self.batches[channel.name] = alerts
@@ -482,40 +309,6 @@ class Harness:
                 self.has_stopped = True
         return None
 
-    def _force(self, key: tuple[int, int], force: effects.KillStep) -> None:
-        if key in self.processes:
-            self.processes[key].forces.append(str(force))
-
-    def _write(self, action: effects.Action) -> None:
-        ledger = self.ledger
-        match action:
-            case effects.Record(Run() as row):
-                ledger.runs[row.id] = row
-            case effects.Record(Attempt() as row):
-                ledger.attempts[row.run, row.number] = row
-            case effects.Record(JobRecord() as row):
-                ledger.marks[row.job] = row
-            case effects.Record(Incident() as row):
-                ledger.incidents[row.id] = row
-            case effects.Record(MissedRange() as row):
-                ledger.gaps.append(row)
-            case effects.Record(Alert() as row):
-                ledger.alerts[row.id - 1 : row.id] = [row]
-            case effects.Record(AuditEntry() as row):
-                ledger.askings.append(row)
-            case effects.Record(ReloadEntry() as row):
-                ledger.texts.append(row)
-            case effects.RecordPause(pause):
-                ledger.paused = pause
-            case effects.RecordTick():
-                ledger.tick = action
-            case effects.ReleaseSlots(name, after):
-                for run in self.runs(name):
-                    if run.slot is not None and run.slot > after:
-                        ledger.runs[run.id] = replace(run, slot=None)
-            case _:
-                pass
-
 
 class EveryMinute(Harness):
     """A service that ticks at each full minute, as the loop does."""
@@ -523,15 +316,3 @@ class EveryMinute(Harness):
     def next_tick(self, until: datetime) -> datetime:
         """Return the next full minute."""
         return next_minute(self.wall)
-
-
-def ran_before(name: str, until: str, state: State = State.SUCCESS) -> Ledger:
-    """Return a ledger where the job was seen up to `until`, with a run in `state` at that slot."""
-    seen = instant(until)
-    last = Run(1, name, seen, Trigger.SCHEDULE, state, slot=seen, attempt=1, ended_at=seen)
-    return Ledger(runs={1: last}, marks={name: JobRecord(name, seen)})
-
-
-def _is_remembered(incident: Incident) -> bool:
-    """Return whether a new service reads it back: as `startup_memory.memory` does."""
-    return bool(incident.closed_at is None or incident.recovery_at or incident.acked_until)

@@ -1,34 +1,28 @@
-"""Simulate a service without real time: the ledger is a dict, processes are in a set.
+"""Simulate a service without real time: the ledger is in memory, processes are in a dict.
 
 `RandomService` performs the actions of `decide` and raises AssertionError as soon as an
 invariant is violated. `test_random_events.py` generates the events.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 from supervisor.core import control_requests, effects, schedule
 from supervisor.core import events as ev
-from supervisor.core.alert_model import Alert, HeartbeatCall, Incident
+from supervisor.core.alert_model import Alert, HeartbeatCall
 from supervisor.core.config_model import Channel, Config, Severity
 from supervisor.core.counters import recorded_rows, transitions
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
-    Attempt,
-    JobRecord,
-    MissedRange,
-    Pause,
     Peer,
-    ReloadEntry,
     Run,
     State,
-    Trigger,
-    replace,
 )
 from supervisor.core.quiet_hours import quiet_until
 from supervisor.core.state import SchedulerState, ServicePhase
+from tests.core.simulated_ledger import Ledger, waits
 from tests.core.state_changes import listed_changes
 
 START = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)  # before the spring clock change in Berlin
@@ -45,23 +39,6 @@ class Process:
     exited: bool = False
 
 
-@dataclass
-class Ledger:
-    """State that survives a crash; resting: what may wait, and does not survive it."""
-
-    runs: dict[int, Run] = field(default_factory=dict)
-    slots: dict[tuple[str, datetime], int] = field(default_factory=dict)
-    attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
-    marks: dict[str, JobRecord] = field(default_factory=dict)
-    resting: dict[str, JobRecord] = field(default_factory=dict)
-    gaps: list[MissedRange] = field(default_factory=list)
-    incidents: dict[int, Incident] = field(default_factory=dict)
-    alerts: dict[int, Alert] = field(default_factory=dict)
-    texts: list[ReloadEntry] = field(default_factory=list)
-    paused: Pause | None = None
-    tick: effects.RecordTick | None = None
-
-
 class RandomService:
     """One service under random events, and the invariants it must keep."""
 
@@ -74,7 +51,6 @@ class RandomService:
         self.ledger_broken = False
         self.processes: dict[tuple[int, int], Process] = {}
         self.batches: dict[str, tuple[Alert, ...]] = {}
-        self.last_arrived: dict[str, int] = {}
         self.failing: set[str] = set()  # channels that have failed since they last worked
         self.dead: set[str] = set()  # channels that accept nothing
         self.rows: set[int] = set()
@@ -147,43 +123,18 @@ class RandomService:
         self.batches.clear()
         self._write_backlog()
         self.rows = set(self.ledger.alerts)
-        waiting = [row for row in self.ledger.alerts.values() if _waits(row)]
-        self.failing = {row.channel for row in waiting if row.attempts}
+        self.failing = {row.channel for row in self.ledger.waiting() if row.attempts}
         self.ledger_broken = False
-        memory = ev.Memory(
-            runs=tuple(self.ledger.runs.values()),
-            attempts=tuple(a for a in self.ledger.attempts.values() if a.ended_at is None),
-            marks=tuple(self._marks()),
-            incidents=tuple(i for i in self.ledger.incidents.values() if _is_remembered(i)),
-            outbox=tuple(waiting),
-            paused=self.ledger.paused,
-            last_tick=self.ledger.tick.at if self.ledger.tick else None,
-            silent_until=self.ledger.tick.silent_until if self.ledger.tick else None,
-            last_reload=self.ledger.texts[-1] if self.ledger.texts else None,
-            next_run=max(self.ledger.runs, default=0) + 1,
-            next_incident=max(self.ledger.incidents, default=0) + 1,
-            next_alert=max(self.ledger.alerts, default=0) + 1,
-        )
+        memory = self.ledger.memory()
         self.stopped = False
         self.scheduler = SchedulerState(self.config)
         self.ended = {run.id for run in self.ledger.runs.values() if not run.state.is_open}
         self.send(ev.Restored(self.at(), self.config, memory, crashed=self.crashed))
         self.crashed = False
 
-    def _marks(self) -> list[JobRecord]:
-        """Return the marks up to the newest slots, as `startup_memory.memory` does."""
-        ledger = self.ledger
-        ledger.marks |= ledger.resting
-        ledger.resting.clear()
-        for run in ledger.runs.values():
-            mark = ledger.marks.get(run.job)
-            if mark is not None and run.slot is not None and run.slot > mark.seen_until:
-                ledger.marks[run.job] = replace(mark, seen_until=run.slot)
-        return list(ledger.marks.values())
-
     def crash(self) -> None:
         """Kill the supervisor: unwritten data and the state are lost."""
-        self.ledger.resting.clear()
+        self.ledger.lose_soon()
         self.backlog.clear()
         self.ledger_broken = False
         self.crashed = True
@@ -305,82 +256,12 @@ class RandomService:
         if self.ledger_broken:
             self.backlog.append(action)
         else:
-            self._write(action)
+            self.ledger.write(action)
 
     def _write_backlog(self) -> None:
         for action in self.backlog:
-            self._write(action)
+            self.ledger.write(action)
         self.backlog.clear()
-
-    def _write(self, action: effects.Action) -> None:
-        ledger = self.ledger
-        match action:
-            case effects.Record(Run() as run):
-                self._write_run(run)
-            case effects.Record(Attempt() as attempt):
-                ledger.attempts[attempt.run, attempt.number] = attempt
-            case effects.Record(JobRecord() as mark, soon=True):
-                ledger.resting[mark.job] = mark
-            case effects.Record(JobRecord() as mark):
-                ledger.resting.pop(mark.job, None)
-                ledger.marks[mark.job] = mark
-            case effects.Record(MissedRange() as gap):
-                ledger.gaps.append(gap)
-            case effects.Record(Incident() as incident):
-                self._write_incident(incident)
-            case effects.Record(Alert() as alert):
-                self._write_alert(alert)
-            case effects.Record(ReloadEntry() as text):
-                before = ledger.texts[-1] if ledger.texts else None
-                is_same = before is not None and replace(text, at=before.at) == before
-                assert not is_same or text.changes, "twice the same"
-                ledger.texts.append(text)
-            case effects.RecordPause(pause):
-                ledger.paused = pause
-            case effects.RecordTick():
-                ledger.tick = action
-            case effects.ReleaseSlots(job, after):
-                for run in list(ledger.runs.values()):
-                    if run.job == job and run.slot is not None and run.slot > after:
-                        del ledger.slots[job, run.slot]
-                        ledger.runs[run.id] = replace(run, slot=None)
-
-    def _write_run(self, run: Run) -> None:
-        before = self.ledger.runs.get(run.id)
-        if before is not None:
-            assert before.state.is_open or before.state is run.state, (
-                f"run {run.id} was {before.state} and becomes {run.state}"
-            )
-            assert before.slot == run.slot, "a row does not take its slot back"
-        if run.slot is not None:
-            holder = self.ledger.slots.setdefault((run.job, run.slot), run.id)
-            assert holder == run.id, f"{run.job} {run.slot} has runs {holder} and {run.id}"
-            assert run.trigger in (Trigger.SCHEDULE, Trigger.CATCH_UP)
-        self.ledger.runs[run.id] = run
-
-    def _write_incident(self, incident: Incident) -> None:
-        others = [
-            other
-            for other in self.ledger.incidents.values()
-            if (other.job, other.kind) == (incident.job, incident.kind)
-            and other.closed_at is None
-            and other.id != incident.id
-        ]
-        assert not others, "an incident opens only after the one before it has closed"
-        known = self.ledger.incidents.get(incident.id)
-        is_over = known is not None and known.closed_at and known.recovery_at is None
-        assert not (is_over and incident.closed_at is None), "what has recovered stays closed"
-        self.ledger.incidents[incident.id] = incident
-
-    def _write_alert(self, alert: Alert) -> None:
-        known = self.ledger.alerts.get(alert.id)
-        assert known is None or _waits(known), "what is delivered or withheld is never again"
-        if alert.delivered_at is not None:
-            assert known is not None, "recorded before it is delivered"
-            last = self.last_arrived.get(alert.channel, 0)
-            assert alert.id > last, "delivered in their order"
-            self.last_arrived[alert.channel] = alert.id
-        self.ledger.alerts[alert.id] = alert
 
     def _set_out(self, channel: Channel, alerts: tuple[Alert, ...]) -> None:
         assert channel.name not in self.batches, "one batch at a time to a channel"
@@ -393,7 +274,7 @@ class RandomService:
         assert list(alerts) == sorted(alerts, key=lambda alert: alert.id)
         assert not self.stopped, "nothing sets out when all is over"
         known = [self.ledger.alerts[alert.id] for alert in alerts if not self.backlog]
-        assert all(_waits(alert) for alert in known), "delivered twice"
+        assert all(waits(alert) for alert in known), "delivered twice"
         self.batches[channel.name] = alerts
 
     def _launch(self, action: effects.Launch) -> None:
@@ -423,12 +304,3 @@ class RandomService:
             process.killed = True
         else:
             del self.processes[run, attempt]
-
-
-def _waits(alert: Alert) -> bool:
-    return alert.delivered_at is None and not alert.withheld
-
-
-def _is_remembered(incident: Incident) -> bool:
-    """Return whether a new service reads it back: as `startup_memory.memory` does."""
-    return bool(incident.closed_at is None or incident.recovery_at or incident.acked_until)

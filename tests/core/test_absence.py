@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from supervisor.core import control_requests, schedule
 from supervisor.core.config_model import CatchUp
 from supervisor.core.model import JobRecord
-from tests.core.core_harness import Harness, Ledger, instant, job
+from tests.core.core_harness import Harness, instant, job
+from tests.core.simulated_ledger import Ledger
 
 YEARLY = job("a", cron="0 0 1 1 *")
 WORDS = {"stops": "was stopped", "dies": "died"}

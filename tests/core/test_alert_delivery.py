@@ -51,7 +51,7 @@ def test_what_arrived_is_recorded_and_never_sent_again():
     harness.at("02:59")
 
     assert sent(harness) == ["a opened"]
-    assert harness.ledger.alerts[0].delivered_at == instant("2026-01-05 02:00")
+    assert harness.alerts[0].delivered_at == instant("2026-01-05 02:00")
     assert harness.batch == ()
 
 
@@ -105,7 +105,7 @@ def test_ten_minutes_of_silence_make_it_slow():
         harness.cannot_deliver()
         harness.after(seconds=30)
 
-    gap = harness.ledger.alerts[0].next_at - harness.wall
+    gap = harness.alerts[0].next_at - harness.wall
 
     assert timedelta(seconds=30) < gap <= timedelta(minutes=5)
 
@@ -128,7 +128,7 @@ def test_retry_after_is_obeyed():
     harness.cannot_deliver("429", retry_after_s=120.0)
 
     assert next_wakeup(harness.scheduler) == harness.mono + 120
-    assert harness.ledger.alerts[0].next_at == instant("2026-01-05 02:02")
+    assert harness.alerts[0].next_at == instant("2026-01-05 02:02")
 
 
 def test_a_channel_that_says_no_is_asked_slowly_and_the_alert_is_kept():
@@ -148,7 +148,7 @@ def test_the_ledger_says_how_often_and_why_it_failed():
     harness.after(seconds=5)
     harness.cannot_deliver("answered 500")
 
-    [alert] = harness.ledger.alerts
+    [alert] = harness.alerts
 
     assert (alert.attempts, alert.error, alert.delivered_at) == (2, "answered 500", None)
 
@@ -194,7 +194,7 @@ def test_a_job_that_fails_every_few_minutes_for_a_day_sends_at_most_eight_messag
             harness.ends(name, status=1)
         harness.delivers()
 
-    assert 1 < len(harness.arrived) <= len(harness.ledger.alerts) <= 8
+    assert 1 < len(harness.arrived) <= len(harness.alerts) <= 8
     assert harness.incidents("a")[0].count == 360
 
 
@@ -205,7 +205,7 @@ def test_what_is_too_quiet_is_recorded_and_logged_but_not_sent():
 
     assert harness.batch == ()
     assert harness.words("a") == ["exit opened"]
-    assert harness.ledger.alerts[0].withheld == "error is below critical"
+    assert harness.alerts[0].withheld == "error is below critical"
     assert any("opened: exit status 1" in note for note in harness.notes())
 
 
@@ -221,7 +221,7 @@ def test_reminders_and_the_recovery_are_as_loud_as_their_incident(word):
     harness.after(minutes=1)
     harness.ends("a")
 
-    severities = {each.severity for each in harness.ledger.alerts if each.word == word}
+    severities = {each.severity for each in harness.alerts if each.word == word}
 
     assert severities == {Severity.ERROR}
 
@@ -232,7 +232,7 @@ def test_without_a_channel_nothing_waits():
     fails_at(harness, "02:00")
 
     assert harness.waiting() == []
-    assert harness.ledger.alerts[0].withheld == "no channel is configured"
+    assert harness.alerts[0].withheld == "no channel is configured"
 
 
 def test_a_channel_that_comes_later_is_not_flooded_with_the_past():
@@ -252,7 +252,7 @@ def test_a_channel_that_goes_lets_what_waits_go_too():
 
     harness.reloads(A, notify=Notify())
 
-    assert harness.ledger.alerts[0].withheld == "no channel is configured"
+    assert harness.alerts[0].withheld == "no channel is configured"
     assert next_wakeup(harness.scheduler) is None
 
 
@@ -264,7 +264,7 @@ def test_a_fixed_url_is_tried_at_once_and_quickly():
     harness.reloads(A, notify=notify_slack("http://127.0.0.1/fixed"))
 
     assert [alert.id for alert in harness.batch] == [1]
-    assert harness.ledger.alerts[0].attempts == 0
+    assert harness.alerts[0].attempts == 0
 
 
 def test_a_test_alert_that_arrives_opens_the_way_for_what_waits():

@@ -5,7 +5,8 @@ import pytest
 from supervisor.core import control_requests
 from supervisor.core.config_model import CatchUp
 from supervisor.core.model import JobRecord
-from tests.core.core_harness import Harness, Ledger, instant, job, ran_before
+from tests.core.core_harness import Harness, instant, job
+from tests.core.simulated_ledger import Ledger, ran_before
 
 HOURLY = job("a", cron="0 * * * *")
 NIGHTLY = job("a", cron="0 2 * * *")

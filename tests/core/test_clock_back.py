@@ -101,7 +101,7 @@ def test_a_warning_is_no_alert_where_only_errors_are_wanted():
 
     harness.clock_is_set_to("2026-01-05 05:40")
 
-    assert [each.severity for each in harness.ledger.alerts] == [Severity.WARNING]
+    assert [each.severity for each in harness.alerts] == [Severity.WARNING]
 
 
 @pytest.mark.parametrize(

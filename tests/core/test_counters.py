@@ -6,7 +6,8 @@ from supervisor.core import control_requests
 from supervisor.core import counters as tallies
 from supervisor.core.counters import DURATIONS_S, Counters, transitions
 from supervisor.core.model import Run
-from tests.core.core_harness import Harness, job, ran_before
+from tests.core.core_harness import Harness, job
+from tests.core.simulated_ledger import ran_before
 from workers import protocol
 
 

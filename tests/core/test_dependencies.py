@@ -2,7 +2,8 @@
 
 from supervisor.core import control_requests
 from supervisor.core.config_model import CatchUp, Overlap
-from tests.core.core_harness import Harness, Ledger, instant, job, ran_before
+from tests.core.core_harness import Harness, instant, job
+from tests.core.simulated_ledger import Ledger, ran_before
 from workers.protocol import Done
 
 A = job("a", cron="0 2 * * *")

@@ -33,7 +33,7 @@ def minutes(harness, outcomes, each=1):
 
 def sent(harness):
     """Return kind and word of each alert that was not withheld."""
-    return [f"{each.kind} {each.word}" for each in harness.ledger.alerts if not each.withheld]
+    return [f"{each.kind} {each.word}" for each in harness.alerts if not each.withheld]
 
 
 def ledger_incidents(harness):
@@ -56,7 +56,7 @@ def test_the_second_success_in_a_row_announces_the_recovery():
     minutes(harness, "ffss")
 
     assert sent(harness) == ["exit opened", "exit recovered"]
-    [recovery] = [each for each in harness.ledger.alerts if each.word == "recovered"]
+    [recovery] = [each for each in harness.alerts if each.word == "recovered"]
     assert (recovery.count, recovery.lasted_s) == (2, 120.0)
 
 
@@ -177,7 +177,7 @@ def test_an_ack_lasts_for_its_term_over_any_number_of_recoveries():
     assert sent(harness) == ["exit opened", "exit recovered"]
     assert ledger_incidents(harness)[-1].ack_by == "uid 1000"
     assert ledger_incidents(harness)[-1].ack_reason == "known"
-    assert "acknowledged by uid 1000" in {each.withheld for each in harness.ledger.alerts}
+    assert "acknowledged by uid 1000" in {each.withheld for each in harness.alerts}
 
 
 def test_what_opened_under_an_ack_is_reminded_of_when_the_ack_has_ended():
@@ -188,7 +188,7 @@ def test_what_opened_under_an_ack_is_reminded_of_when_the_ack_has_ended():
     minutes(harness, "f" * 180)
 
     assert sent(harness) == ["exit opened", "exit recovered", "exit reminder"]
-    assert harness.ledger.alerts[-1].at == instant("2026-01-05 02:01")
+    assert harness.alerts[-1].at == instant("2026-01-05 02:01")
 
 
 def test_a_failure_after_the_end_of_the_ack_is_reported_again():
@@ -298,7 +298,7 @@ def test_whatever_comes_each_word_is_in_its_place_and_each_failure_is_counted(ev
     failures = harness.states("a").count("failed")
     assert sum(each.count for each in ledger_incidents(harness)) == failures
     for each in ledger_incidents(harness):
-        reported = [row for row in harness.ledger.alerts if row.incident == each.id]
+        reported = [row for row in harness.alerts if row.incident == each.id]
         assert [row.word for row in reported].count("opened") == 1
         assert reported[0].word == "opened"
         recoveries = [row for row in reported if row.word == "recovered"]

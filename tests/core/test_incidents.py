@@ -28,7 +28,7 @@ def test_a_failed_run_opens_an_incident():
 
     harness.ends("a", status=2)
 
-    [alert] = harness.ledger.alerts
+    [alert] = harness.alerts
     assert (alert.job, alert.kind, alert.word) == ("a", "exit", "opened")
     assert (alert.severity, alert.cause, alert.run) == ("error", "exit status 2", 1)
 
@@ -68,7 +68,7 @@ def test_one_success_closes_it_with_duration_and_count():
     closed = harness.incidents("a") == []
     harness.at("04:15")
 
-    recovery = harness.ledger.alerts[-1]
+    recovery = harness.alerts[-1]
     assert closed
     assert recovery.word == "recovered"
     assert (recovery.count, recovery.lasted_s) == (2, 7200.0)
@@ -127,8 +127,8 @@ def test_reminders_come_after_an_hour_after_four_and_then_daily():
 
     fails_for(harness, "2026-01-08 00:30", every=30)
 
-    opened = harness.ledger.alerts[0].at
-    assert [alert.at - opened for alert in harness.ledger.alerts] == [
+    opened = harness.alerts[0].at
+    assert [alert.at - opened for alert in harness.alerts] == [
         timedelta(0),
         timedelta(hours=1),
         timedelta(hours=4),
@@ -143,7 +143,7 @@ def test_a_reminder_tells_how_often_it_failed():
 
     fails_for(harness, "2026-01-05 01:30")
 
-    assert [alert.count for alert in harness.ledger.alerts] == [1, 60]
+    assert [alert.count for alert in harness.alerts] == [1, 60]
 
 
 def test_an_incident_tells_of_its_latest_failure():
@@ -158,7 +158,7 @@ def test_an_incident_tells_of_its_latest_failure():
     [known] = harness.incidents("a")
     assert (known.cause, known.run, known.reminders) == ("exit status 3", 2, 1)
     assert known.last_at == instant("2026-01-05 02:30")
-    assert harness.ledger.alerts[-1].cause == "exit status 3"
+    assert harness.alerts[-1].cause == "exit status 3"
 
 
 def test_nothing_is_repeated_of_what_did_not_happen_again():
@@ -179,7 +179,7 @@ def test_what_failed_once_more_between_reminders_is_reported_at_the_next():
 
     harness.at("12:00")
 
-    assert [f"{alert.at:%H:%M}" for alert in harness.ledger.alerts] == ["02:00", "03:00"]
+    assert [f"{alert.at:%H:%M}" for alert in harness.alerts] == ["02:00", "03:00"]
 
 
 def test_an_acknowledged_incident_is_silent():
@@ -213,7 +213,7 @@ def test_an_acknowledgement_has_an_end():
     fails_for(harness, "2026-01-05 02:30")
 
     assert harness.words("a") == ["exit opened", "exit reminder"]
-    assert harness.ledger.alerts[-1].at == instant("2026-01-05 02:01")
+    assert harness.alerts[-1].at == instant("2026-01-05 02:01")
 
 
 def test_an_acknowledged_incident_still_recovers():

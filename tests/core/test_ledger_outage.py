@@ -2,7 +2,8 @@
 
 from supervisor.core import control_requests, effects
 from tests.channels import notify_slack
-from tests.core.core_harness import Harness, Ledger, instant, job
+from tests.core.core_harness import Harness, instant, job
+from tests.core.simulated_ledger import Ledger
 
 A = job("a", cron="0 2 * * *")
 

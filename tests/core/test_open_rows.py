@@ -6,7 +6,8 @@ from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
 from supervisor.core.config_model import CatchUp, Overlap
 from supervisor.core.model import Attempt, JobRecord, Run, State, Trigger
-from tests.core.core_harness import Harness, Ledger, instant, job
+from tests.core.core_harness import Harness, instant, job
+from tests.core.simulated_ledger import Ledger
 
 NIGHTLY = job("a", cron="0 2 * * *")
 

@@ -454,14 +454,10 @@ def test_a_start_records_the_text_that_it_found(problems):
 
     for _ in range(2):
         event = ev.Restored(harness.clocks(), harness.config, ev.Memory(), sha256="first")
-        actions = harness.send(replace(event, problems=problems, memory=remembers(harness)))
+        actions = harness.send(replace(event, problems=problems, memory=harness.ledger.memory()))
 
     assert outcomes(harness) == [("first", not problems)]
     assert actions
-
-
-def remembers(harness):
-    return ev.Memory(last_reload=harness.ledger.texts[-1] if harness.ledger.texts else None)
 
 
 def test_a_new_ledger_begins_with_the_newest_text():

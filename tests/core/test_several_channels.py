@@ -31,7 +31,7 @@ def sent(harness, to):
 
 def rows(harness):
     """Return (channel, word, why it is not sent) of all alerts."""
-    return [(each.channel, each.word, each.withheld) for each in harness.ledger.alerts]
+    return [(each.channel, each.word, each.withheld) for each in harness.alerts]
 
 
 def test_an_alert_has_a_row_for_each_channel():
@@ -142,7 +142,7 @@ def test_what_is_on_its_way_to_a_removed_channel_is_recorded_as_it_ends():
     harness.delivers(channel="ops")
     harness.cannot_deliver(channel="phone")
 
-    [ops, phone] = harness.ledger.alerts
+    [ops, phone] = harness.alerts
     assert ops.delivered_at == harness.wall
     assert phone.withheld == "channel phone is not configured any more"
     assert harness.scheduler.waiting_alerts == []

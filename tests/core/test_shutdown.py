@@ -142,7 +142,7 @@ def test_a_planned_stop_opens_no_incident():
 
     harness.stops()
 
-    assert harness.ledger.alerts == []
+    assert harness.alerts == []
 
 
 def test_a_run_that_a_person_cancelled_before_the_stop_stays_cancelled():

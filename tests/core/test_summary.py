@@ -18,7 +18,7 @@ def summaries(harness):
     """Return (channel, instant, hours covered, why it is not sent) of each summary."""
     return [
         (each.channel, f"{each.at:%d %H:%M}", each.lasted_s / 3600, each.withheld)
-        for each in harness.ledger.alerts
+        for each in harness.alerts
         if each.word == "summary"
     ]
 

@@ -4,7 +4,8 @@ import pytest
 
 from supervisor.core import control_requests
 from supervisor.core.model import JobRecord, Run, State, Trigger
-from tests.core.core_harness import Harness, Ledger, instant, job
+from tests.core.core_harness import Harness, instant, job
+from tests.core.simulated_ledger import Ledger
 
 
 def test_a_slot_is_opened_at_its_minute():

@@ -54,7 +54,7 @@ class Stage:
         for key, _ in self.selector.select(0.01):
             self.happened += self.processes.ready(key, at())
 
-    def until(self, condition: Callable[[], object], within_s: float = 10.0) -> None:
+    def until(self, condition: Callable[[], object], within_s: float = 20.0) -> None:
         deadline = time.monotonic() + within_s
         while not condition():
             assert time.monotonic() < deadline, f"not within {within_s} s: {self.happened}"
@@ -112,6 +112,14 @@ class Stage:
     def fork_server(self) -> int:
         """Return the pid of the fork server; 0 if there is none."""
         return next((pid for pid in carriers(self.instance) if parent(pid) == os.getpid()), 0)
+
+    def begun_fork_server(self) -> int:
+        """Wait until the fork server is seen, and return its pid.
+
+        A process that has just executed its program has no environment for a moment.
+        """
+        self.until(self.fork_server)
+        return self.fork_server()
 
     def keepers(self) -> set[int]:
         fork_server = self.fork_server()

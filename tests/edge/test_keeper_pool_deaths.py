@@ -1,6 +1,5 @@
 """Who dies under whom, and that nothing outlives its reason to exist."""
 
-import contextlib
 import errno
 import gc
 import os
@@ -16,6 +15,7 @@ from supervisor.containment import instance_mark, launch_errors, process_tree
 from supervisor.core import events
 from supervisor.core.effects import KillStep
 from tests.edge.fixtures_keepers import ROOT, Stage, carriers, emptied, exited, lives, parent
+from tests.signals import kill, send
 from tests.waiting import until
 from workers.protocol import Started
 
@@ -34,12 +34,6 @@ print(stage.instance, flush=True)
 while True:
     stage.turn()
 """
-
-
-def kill(*pids: int) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -112,7 +106,7 @@ def test_a_launch_onto_a_keeper_that_has_just_died_ends(stage: Stage):
 
 
 def test_the_fork_server_takes_every_run_along_and_another_takes_its_place(stage: Stage, two_runs):
-    fork_server = stage.fork_server()
+    fork_server = stage.begun_fork_server()
 
     kill(fork_server)
     stage.until_ended(*two_runs)
@@ -126,7 +120,7 @@ def test_the_fork_server_takes_every_run_along_and_another_takes_its_place(stage
 
 
 def test_fork_server_and_keepers_together_leave_nothing(stage: Stage, two_runs):
-    fork_server = stage.fork_server()
+    fork_server = stage.begun_fork_server()
     kill(*stage.keepers(), fork_server)
     stage.until_ended(*two_runs)
     stage.until(lambda: stage.fork_server() not in (0, fork_server))
@@ -141,7 +135,7 @@ def test_a_child_that_is_to_be_spared_survives_the_fork_server(tmp_path: Path):
     stage = Stage(tmp_path, spare=[other.pid])
     stage.play(argv=("/bin/true",))
 
-    kill(stage.fork_server())
+    kill(stage.begun_fork_server())
     stage.until(lambda: stage.processes.keeper_deaths == 1)
     stage.close()
 
@@ -160,7 +154,7 @@ def test_a_fork_server_that_cannot_begin_is_not_begun_again_and_again(stage: Sta
 
     monkeypatch.setattr(subprocess, "Popen", Counted)
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    kill(stage.fork_server())
+    kill(stage.begun_fork_server())
     for _ in range(50):
         stage.turn()
     idle = len(begun)
@@ -240,8 +234,7 @@ def test_what_outlives_all_three_is_swept_at_the_next_start(foreign):
     supervisor, instance = foreign
     (fork_server,) = [pid for pid in carriers(instance) if parent(pid) == supervisor.pid]
     keepers = [pid for pid in carriers(instance) if parent(pid) == fork_server]
-    for pid in (supervisor.pid, fork_server, *keepers):
-        os.kill(pid, signal.SIGSTOP)
+    send(signal.SIGSTOP, supervisor.pid, fork_server, *keepers)
     kill(supervisor.pid, fork_server, *keepers)
     supervisor.wait()
 
@@ -292,7 +285,7 @@ def test_the_mark_of_another_users_process_is_seen():
 
 def test_kill_reaches_the_tree_of_a_keeper_that_was_stopped(stage: Stage, two_runs):
     deaf, _ = two_runs
-    os.kill(parent(stage.pid(deaf)), signal.SIGSTOP)
+    send(signal.SIGSTOP, parent(stage.pid(deaf)))
 
     stage.force(deaf, KillStep.KILL)
     stage.until_ended(deaf)
@@ -302,7 +295,7 @@ def test_kill_reaches_the_tree_of_a_keeper_that_was_stopped(stage: Stage, two_ru
 
 def test_abandon_reaches_the_tree_of_a_keeper_that_was_stopped(stage: Stage, two_runs):
     deaf, _ = two_runs
-    os.kill(parent(stage.pid(deaf)), signal.SIGSTOP)
+    send(signal.SIGSTOP, parent(stage.pid(deaf)))
 
     stage.force(deaf, KillStep.ABANDON)
 
@@ -310,9 +303,8 @@ def test_abandon_reaches_the_tree_of_a_keeper_that_was_stopped(stage: Stage, two
 
 
 def test_a_term_to_a_whole_control_group_leaves_runs_to_the_supervisor(stage: Stage, two_runs):
-    keepers, fork_server = stage.keepers(), stage.fork_server()
-    for pid in (*keepers, fork_server):
-        os.kill(pid, signal.SIGTERM)
+    keepers, fork_server = stage.keepers(), stage.begun_fork_server()
+    send(signal.SIGTERM, *keepers, fork_server)
     for _ in range(20):
         stage.turn()
 

@@ -13,6 +13,7 @@ from supervisor.containment import instance_mark, process_tree
 from supervisor.core import events
 from supervisor.core.effects import KillStep
 from tests.edge.fixtures_keepers import ROOT, Stage, at, exited, lives, parent, state
+from tests.signals import kill, send
 from tests.waiting import until
 
 PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
@@ -102,8 +103,7 @@ def test_a_keeper_that_was_stopped_once_goes_on_and_keeps_its_run(stage: Guarded
     run = stage.begin(shell="sleep 600")
     keeper = parent(stage.pid(run))
 
-    os.kill(keeper, signal.SIGSTOP)
-    os.kill(stage.fork_server(), signal.SIGSTOP)
+    send(signal.SIGSTOP, keeper, stage.begun_fork_server())
     stage.until(lambda: state(keeper) == state(stage.fork_server()) == "S")
 
     assert stage.words(run) == ["Started"]
@@ -196,7 +196,7 @@ def test_what_survives_sigkill_is_named_after_its_keeper_was_killed(spared: Guar
     assert spared.processes.living() == frozenset()
     assert is_at_work(spared)
     other = spared.begin(shell="sleep 600")
-    os.kill(parent(spared.pid(other)), signal.SIGKILL)
+    kill(parent(spared.pid(other)))
     spared.until_ended(other)  # what is held holds up nobody else
     holder.let_go()
 
@@ -266,10 +266,8 @@ def test_what_hides_from_a_sweep_is_found_and_called_killed_when_it_is_dead(tmp_
         until(lambda: state(hidden) == "Z")
     above = [supervisor.pid, *(pid for pid in _all() if parent(pid) == supervisor.pid)]
     above += [pid for pid in _all() if parent(pid) in above[1:]]
-    for pid in above:
-        os.kill(pid, signal.SIGSTOP)
-    for pid in above:
-        os.kill(pid, signal.SIGKILL)
+    send(signal.SIGSTOP, *above)
+    kill(*above)
     supervisor.wait()
     supervisor.stdout.close()
 

@@ -99,7 +99,7 @@ class SftpServer:
         """Return the place that is that folder."""
         named = str(folder).replace("%", "%25").replace("#", "%23").replace("?", "%3F")
         to = f"sftp://127.0.0.1:{self.port}{named}"
-        return Place(to, **({"ssh_config": self.config, "answer": 6.0} | more))
+        return Place(to, **({"ssh_config": self.config, "answer": 20.0} | more))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from tests.workers.catalogue_folder import a_report
 from tests.workers.fixtures_replication import failure, run, sql, unequal, write
 from workers import health, params
 
-CALM = {"disk_free": 0, "query": "30s", "postgres": "30s", "answer": "5s"}
+CALM = {"disk_free": 0, "query": "30s", "postgres": "30s", "answer": "30s"}
 CHANGE = "UPDATE pokemon_card_sets SET name = name || ' (second edition)'"
 SCHEMAS = ["public", "Night Shift"]
 

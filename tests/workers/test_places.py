@@ -51,7 +51,7 @@ def place(request, tmp_path):
     """An empty place of each kind; of Google's there is no server to be had."""
     if request.param == "azure":
         name = "b" + hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]
-        return Place(request.getfixturevalue("azure").container(name), answer=Duration(5.0))
+        return Place(request.getfixturevalue("azure").container(name), answer=Duration(20.0))
     if request.param == "s3":
         server = request.getfixturevalue("s3")
         name = "b" + hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]
@@ -86,7 +86,7 @@ def test_what_is_created_is_read_back_listed_and_deleted(place, tmp_path):
 
 
 def test_azure_answers_how_it_keeps_an_object(azure):
-    store = open_store(Place(azure.container("kept"), answer=Duration(5.0)))
+    store = open_store(Place(azure.container("kept"), answer=Duration(20.0)))
     store.create_small("one", b"1")
 
     assert store.protection("one") == NO_PROTECTION

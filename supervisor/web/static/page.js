@@ -1,7 +1,8 @@
-// What needs the browser, after its first picture: its time zone, htmx, and a log that stays at its end.
+// What needs the browser, after its first picture: htmx, its time zone, and a log that stays at its end.
 "use strict";
 (() => {
   const address = document.currentScript.dataset.htmx;
+  const whenIdle = window.requestIdleCallback || setTimeout;
   function nameZone() {
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
     if (!/^[A-Za-z0-9_+\-/]{1,64}$/.test(zone)) return;
@@ -14,13 +15,18 @@
     const script = document.createElement("script");
     script.src = address;
     document.head.append(script);
+    whenIdle(nameZone);
   }
-  requestAnimationFrame(() => setTimeout(() => { nameZone(); loadHtmx(); }));
-  const log = document.getElementById("log");
-  if (log && log.hasAttribute("hx-sse:connect")) {
+  function followLog() {
+    const log = document.getElementById("log");
+    if (!log || !log.hasAttribute("hx-sse:connect")) return;
     let atEnd = true;
     log.scrollTop = log.scrollHeight;
     log.addEventListener("scroll", () => { atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40; });
     new MutationObserver(() => { if (atEnd) log.scrollTop = log.scrollHeight; }).observe(log, { childList: true, subtree: true });
   }
+  document.addEventListener("DOMContentLoaded", () => {
+    followLog();
+    requestAnimationFrame(() => whenIdle(loadHtmx));
+  });
 })();
