@@ -1,11 +1,23 @@
 """What an idle cluster asks of PostgreSQL: single statements, counted on the real protocol."""
 
 import tempfile
+from datetime import UTC, datetime
 
 from supervisor.cluster import engine, glance
 from supervisor.cluster.agent_settings import AgentSettings
-from supervisor.core.config_model import Cluster
-from tests.edge.test_cluster_exchange import at, db, exchange, joined, shared
+from supervisor.core.config_model import Cluster, History
+from supervisor.core.effects import Launch
+from tests.edge.test_cluster_exchange import (
+    JOB,
+    ON_DB,
+    at,
+    begun,
+    db,
+    exchange,
+    joined,
+    run,
+    shared,
+)
 
 __all__ = ["db", "shared"]
 
@@ -60,3 +72,21 @@ def test_a_heartbeat_of_a_removed_worker_sees_nothing(db, shared):
     engine.unregister(db, worker)
 
     assert glance.beat(db, HOST, worker, leads=False) is None
+
+
+def test_the_queues_of_older_texts_are_purged_when_nothing_waits_there(db, shared):
+    leader = exchange(shared)
+    begun(shared, run(1), run(2, ON_DB))
+    leader.hand_out(Launch(run(1), JOB))
+    leader.hand_out(Launch(run(2, ON_DB), ON_DB))
+    leader.poll(at())
+    shared.purge([], History(), datetime.now(UTC))
+    before = db.execute("SELECT count(*) FROM queues").fetchone()
+    db.execute("INSERT INTO configs (sha256, host) VALUES ('6f', 'b')")
+    (fence,) = db.execute("SELECT fence FROM assignments WHERE run = 1").fetchone()
+    engine.withdraw(db, fence)
+
+    shared.purge([], History(), datetime.now(UTC))
+
+    assert before == (2,)
+    assert db.execute("SELECT labels FROM queues").fetchall() == [("db",)]
