@@ -48,10 +48,19 @@ class Membership:
     """This host in the engine: its worker, and whether its last heartbeat is recent."""
 
     def __init__(
-        self, settings: AgentSettings, local: LocalHost, leads: Callable[[], bool]
+        self,
+        settings: AgentSettings,
+        local: LocalHost,
+        leads: Callable[[], bool],
+        clock: Callable[[], float] = boottime,
     ) -> None:
-        """leads: whether the leader process of this host can be asked."""
+        """Know nothing yet.
+
+        leads: whether the leader process of this host can be asked. clock: seconds that only
+        grow and count suspended time.
+        """
         self._settings, self._local, self._leads = settings, local, leads
+        self._clock = clock
         self._path = settings.folder / "identity.json"
         self._identity = _read(self._path)
         self._sent = float("-inf")
@@ -71,7 +80,7 @@ class Membership:
     @property
     def left_s(self) -> float:
         """Return for how long this host may still go on; negative if it may not."""
-        return self._sent + self._settings.cluster.fence_s - boottime()
+        return self._sent + self._settings.cluster.fence_s - self._clock()
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when a heartbeat has looked."""
@@ -107,7 +116,7 @@ class Membership:
         self._identity = Identity(before.uid, machine, worker)
         _write(self._path, self._identity)
         self.worker = worker
-        self._sent = boottime()
+        self._sent = self._clock()
         self._lost.clear()
 
     def leave(self, db: Connection) -> None:
@@ -220,7 +229,7 @@ class Membership:
         self._is_over = is_over
 
     def _beat(self, db: Connection, does_look: bool) -> None:
-        sent, mono, worker = boottime(), time.monotonic(), self.worker
+        sent, mono, worker = self._clock(), time.monotonic(), self.worker
         if self._write_beat(db, worker, does_look, mono):
             self._sent = sent
             for_s = self.left_s
