@@ -8,7 +8,7 @@ machine. Parts:
 
 latency   a request to its start, on the leader's host, on another one, by a stock worker
 burst     1,000 slots of one minute to the last start, and 1,000 jobs deferred to stock workers
-idle      transactions a second and PostgreSQL's CPU, for each host, over half a minute
+idle      transactions a second and PostgreSQL's CPU, for each host, over a minute
 takeover  the leading host is killed with all it runs: to the next leader, and to the start of
           what it lost. Scaled times, or the defaults with --full-times (takes minutes)
 growth    100, 1,000 and 3,000 simulated hosts: the server's CPU, late looks, a leader's look
@@ -26,10 +26,21 @@ from typing import Any
 
 import cluster_growth
 import cluster_hosts
+import cluster_idle
 import measured as m
 import options
 import psycopg
-from cluster_hosts import BODY, HOSTS, Hosts, cluster, stock_workers, wait
+from cluster_hosts import (
+    BODY,
+    DEFAULTS,
+    HOSTS,
+    Hosts,
+    cluster,
+    cpu_s,
+    stock_dsn,
+    stock_workers,
+    wait,
+)
 from measured import ALL, Measured
 from memory import machine
 
@@ -38,9 +49,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts import embedded_postgres
 
 SCALED = {"heartbeat": "0.5s", "fence": "2s", "lease": "4s"}
-DEFAULTS = {"heartbeat": "5s", "fence": "30s", "lease": "60s"}
 REQUESTS, SLOTS, MANY = 30, 1000, 10_000
-IDLE_S = 30.0
 NEVER = "0 0 29 2 *"
 
 
@@ -110,54 +119,6 @@ def burst(folder: Path, server: Any, times: dict[str, str], found: Measured) -> 
             hosts.query("SELECT count(*) FROM incidents")[0],
         )
     deferred(folder, server.dsn, found, SLOTS, one_by_one=False)
-
-
-def idle(folder: Path, server: Any, times: dict[str, str], found: Measured) -> None:
-    """Measure what three hosts with nothing to do ask of PostgreSQL.
-
-    Without autovacuum, whose transactions count like any, and which looks at new tables.
-    """
-    with psycopg.connect(server.dsn, autocommit=True) as admin:
-        admin.execute("ALTER SYSTEM SET autovacuum = off")
-        admin.execute("SELECT pg_reload_conf()")
-    with cluster(folder / "c", server.dsn, {"never": {"command": BODY}}, DEFAULTS) as hosts:
-        time.sleep(5)  # until the start has settled
-        before, cpu = transactions(hosts), postgres_cpu_s(server)
-        time.sleep(IDLE_S)
-        each = IDLE_S * len(HOSTS)
-        add(
-            found,
-            "cluster idle transactions",
-            "hosts",
-            (transactions(hosts) - before) / each,
-        )
-        add(
-            found,
-            "cluster idle PostgreSQL",
-            "hosts",
-            (postgres_cpu_s(server) - cpu) / each,
-        )
-        found_lines = hosts.query(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'nightshift'"
-        )
-        add(found, "cluster connections", "hosts", found_lines[0] / len(HOSTS))
-    with stock_workers(folder, stock_dsn(server.dsn), folder / "lines"):
-        time.sleep(5)
-        cpu = postgres_cpu_s(server)
-        before = stock_transactions(server.dsn)
-        time.sleep(IDLE_S)
-        add(
-            found,
-            "cluster idle transactions",
-            "stock",
-            (stock_transactions(server.dsn) - before) / each,
-        )
-        add(
-            found,
-            "cluster idle PostgreSQL",
-            "stock",
-            (postgres_cpu_s(server) - cpu) / each,
-        )
 
 
 def takeover(folder: Path, server: Any, times: dict[str, str], found: Measured) -> None:
@@ -244,39 +205,11 @@ def deferred(folder: Path, dsn: str, found: Measured, count: int, one_by_one: bo
         add(found, "cluster burst", "stock", max(starts().values()) - asked)
 
 
-def stock_dsn(dsn: str) -> str:
-    """Return the DSN of a database with the engine's schema alone."""
-    from procrastinate.schema import SchemaManager
-
-    own = dsn.replace("dbname=postgres", "dbname=stock")
-    with psycopg.connect(dsn, autocommit=True) as db:
-        if db.execute("SELECT 1 FROM pg_database WHERE datname = 'stock'").fetchone() is None:
-            db.execute("CREATE DATABASE stock")
-            with psycopg.connect(own, autocommit=True) as made:
-                made.execute(SchemaManager.get_schema())  # type: ignore[arg-type]
-    return own
-
-
 def stock_workers_there(dsn: str) -> bool:
     """Return whether all stock workers have registered."""
     with psycopg.connect(dsn) as db:
         row = db.execute("SELECT count(*) FROM procrastinate_workers").fetchone()
     return row is not None and row[0] >= len(HOSTS)
-
-
-def stock_transactions(dsn: str) -> int:
-    """Return the committed transactions in the stock workers' database."""
-    with psycopg.connect(dsn) as db:
-        row = db.execute(
-            "SELECT xact_commit FROM pg_stat_database WHERE datname = 'stock'"
-        ).fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def transactions(hosts: Hosts) -> int:
-    """Return the transactions of the cluster's database."""
-    text = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = "
-    return int(hosts.query(f"{text} current_database()")[0])
 
 
 def open_runs(hosts: Hosts) -> int:
@@ -300,18 +233,6 @@ def leader_pids(hosts: Hosts) -> list[int]:
     return [pid for pid in tree if b"cluster.leader" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-def cpu_s(pid: int) -> float:
-    """Return the CPU seconds of a process, its ended children not included."""
-    words = Path(f"/proc/{pid}/schedstat").read_text().split()
-    return int(words[0]) / 1e9
-
-
-def postgres_cpu_s(server: Any) -> float:
-    """Return the CPU seconds of the server's processes."""
-    pid = int((server.data / "postmaster.pid").read_text().splitlines()[0])
-    return cluster_hosts.backend_cpu_s(pid)
-
-
 def add(found: Measured, row: str, side: str, value: float) -> None:
     """Add a value; of latencies also to the row of their 99th percentile."""
     found.add(row, ALL, side, value)
@@ -323,7 +244,7 @@ PARTS: dict[str, Callable[[Path, Any, dict[str, str], Measured], None]] = {
     "growth": cluster_growth.growth,
     "latency": latency,
     "burst": burst,
-    "idle": idle,
+    "idle": cluster_idle.idle,
     "takeover": takeover,
     "tick": tick,
 }

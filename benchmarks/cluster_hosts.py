@@ -23,6 +23,7 @@ import cluster_trial
 
 HOSTS = cluster_trial.HOSTS
 SCHEMA = "nightshift_bench"
+DEFAULTS = {"heartbeat": "5s", "fence": "30s", "lease": "60s"}
 PATIENCE_S = 300.0
 BODY = 'echo "$NIGHTSHIFT_JOB $(date +%s.%N)" >> "$NIGHTSHIFT_LINES"'
 PLACES = 8
@@ -102,6 +103,25 @@ def stock_workers(folder: Path, dsn: str, lines: Path) -> Iterator[None]:
         for each in workers:
             each.kill()
             each.wait()
+
+
+def stock_dsn(dsn: str) -> str:
+    """Return the DSN of a database with the engine's schema alone."""
+    from procrastinate.schema import SchemaManager
+
+    own = dsn.replace("dbname=postgres", "dbname=stock")
+    with psycopg.connect(dsn, autocommit=True) as db:
+        if db.execute("SELECT 1 FROM pg_database WHERE datname = 'stock'").fetchone() is None:
+            db.execute("CREATE DATABASE stock")
+            with psycopg.connect(own, autocommit=True) as made:
+                made.execute(SchemaManager.get_schema())  # type: ignore[arg-type]
+    return own
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds of a process, its ended children not included."""
+    words = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return int(words[0]) / 1e9
 
 
 def backend_cpu_s(server: int) -> float:

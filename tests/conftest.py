@@ -8,9 +8,9 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.fix_postgres import postgres, postgres_server
+from tests.fix_postgres import own_postgres, postgres, postgres_server
 
-__all__ = ["postgres", "postgres_server"]
+__all__ = ["own_postgres", "postgres", "postgres_server"]
 
 # By default Hypothesis fails an example that takes more than 200 ms, and a test whose values
 # are slow to generate: on a busy machine that measures the machine, not the code.

@@ -1,7 +1,8 @@
 """A real PostgreSQL for tests: one server per module, one database per test.
 
-The server is not shared by all modules: containment tests kill the children of their
-process, as the supervisor must when its fork server has died.
+A test that stops its server has one of its own (`own_postgres`). The other one is not shared
+by all modules: containment tests kill the children of their process, as the supervisor must
+when its fork server has died.
 
 `POSTGRES_DSN` selects another server than the embedded one; its user must be allowed to
 create databases. Without either, the tests skip with the reason.
@@ -28,6 +29,17 @@ def has_account() -> bool:
 needs_account = pytest.mark.skipif(
     not has_account(), reason=f"uid {os.geteuid()} has no account, and PostgreSQL needs one"
 )
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[embedded_postgres.Server]:
+    """Yield a server of this test alone, which it may stop; commits wait for the disk."""
+    try:
+        embedded_postgres.find_binaries()
+    except embedded_postgres.NoPostgresError as missing:
+        pytest.skip(str(missing))
+    with embedded_postgres.throwaway({"fsync": "on", "synchronous_commit": "on"}) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """The agent of a host: its process, a client of the supervisor and of PostgreSQL.
 
-It waits for changes on this host and for wake-ups from others, and looks once a second.
-Whatever fails is tried again; what must not go on meanwhile, the supervisor's fence ends.
+It waits for changes on this host and for wake-ups from others, takes what each heartbeat
+has seen, and looks once between two of them. Whatever fails is tried again; what must not
+go on meanwhile, the supervisor's fence ends.
 """
 
 import contextlib
@@ -27,8 +28,9 @@ from supervisor.cluster.request_server import RequestServer
 from supervisor.cluster.session import Connection, WakeLine
 from supervisor.cluster.texts import Texts
 
-# What no wake-up announces is found by looking; more often where none arrives.
-LOOK_EVERY_S, POLL_EVERY_S = 2.5, 1.0
+# What no wake-up announces is found by looking; more often where none arrives. The longer one
+# is more than half of an interval of heartbeats, so that each look of one saves another.
+LOOK_EVERY_S, POLL_EVERY_S = 2.75, 1.0
 # From one look to the next: what ends meanwhile is one transaction.
 GATHER_S = 0.03
 # A host whose clock is further off than this does not lead.
@@ -48,15 +50,16 @@ class Agent:
         self._log = LogFile(settings.folder / "log")
         self._local = LocalHost(Path(settings.socket))
         self._line: HostLine | None = None
-        self._membership = Membership(settings, self._local)
         self._texts = Texts(Path(settings.state, "jobs.accepted.yaml"), settings.host)
         self._candidate = Candidate(settings, self._log)
+        self._membership = Membership(settings, self._local, lambda: self._candidate.leads)
         self._requests = RequestServer(settings, self._candidate)
         self._gateway = Gateway(settings, self._candidate)
         self._assignments: Assignments | None = None
         self._db: Connection | None = None
         self._wakes: WakeLine | None = None
         self._unassigned_at = self._looked_at = 0.0
+        self._seen: glance.Glance | None = None
 
     def run(self) -> NoReturn:
         """Work until this process is ended."""
@@ -102,7 +105,9 @@ class Agent:
     def _once(self) -> None:
         db = self._connect()
         self._looked_at = time.monotonic()
-        seen = glance.look(db, self._settings, self._candidate.leads)
+        seen, self._seen = self._seen, None
+        if seen is None:
+            seen = glance.look(db, self._settings, self._candidate.leads)
         is_other_text = self._texts.look(db, seen)
         if self._membership.is_lost:
             self._join(db)
@@ -173,12 +178,13 @@ class Agent:
         return self._db
 
     def _wait(self) -> None:
-        """Wait for a change here, a wake-up from another host, or the next look."""
+        """Wait for a change here, a wake-up from another host, a heartbeat, or the next look."""
         assert self._wakes is not None
         assert self._line is not None
         every_s = LOOK_EVERY_S if self._wakes.is_receiving else POLL_EVERY_S
         look_at = self._looked_at + min(every_s, self._settings.cluster.heartbeat_s)
-        sources = [self._wakes.fileno(), self._line.fileno()]
+        begun_at = time.monotonic()
+        sources = [self._wakes.fileno(), self._line.fileno(), self._membership.fileno()]
         while (left_s := look_at - time.monotonic()) > 0:
             ready, _, _ = select.select(sources, [], [], left_s)
             said = self._wakes.drain() if self._wakes.fileno() in ready else set()
@@ -186,7 +192,11 @@ class Agent:
                 self.stand_down()
             if self._line.fileno() in ready or not said.isdisjoint(self._wake_words()):
                 look_at = min(look_at, self._looked_at + GATHER_S)
-                sources = []
+                sources = []  # what a heartbeat has seen may be older than that
+            elif self._membership.fileno() in ready:
+                # What was seen before the work above was done may be old.
+                self._seen = self._membership.take_seen(begun_at)
+                look_at = look_at if self._seen is None else 0.0
 
     def _wake_words(self) -> set[str]:
         """Return what other hosts say when there is something to do here."""
@@ -195,7 +205,7 @@ class Agent:
 
     def _disconnect(self) -> None:
         session.close(self._db)
-        self._db = None
+        self._db = self._seen = None
         self._drop_line()
         if self._wakes is not None:
             with contextlib.suppress(psycopg.Error, OSError):

@@ -27,6 +27,14 @@ IS_MINE = (
 )
 
 
+# The rows of `beat` say whether the worker is still there: the engine's own function says
+# nothing of it. Not synced: a lost heartbeat is none.
+BEAT = """mine AS MATERIALIZED (
+    SELECT id, set_config('synchronous_commit', 'off', true) FROM procrastinate_workers
+    WHERE id = %(worker)s FOR UPDATE),
+beat AS MATERIALIZED (SELECT procrastinate_update_heartbeat_v1(id) FROM mine)"""
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job to hand out; queueing_lock: refuses a second one that waits; None: does not."""
@@ -132,17 +140,8 @@ def unregister(db: Connection, worker: int) -> None:
 
 
 def beat(db: Connection, worker: int) -> bool:
-    """Write a heartbeat; return False if the worker was removed.
-
-    The engine's own function says nothing then. Not synced: a lost heartbeat is none.
-    """
-    found = db.execute(
-        "WITH mine AS MATERIALIZED ("
-        " SELECT id, set_config('synchronous_commit', 'off', true) FROM procrastinate_workers"
-        " WHERE id = %s FOR UPDATE)"
-        " SELECT procrastinate_update_heartbeat_v1(id) FROM mine",
-        (worker,),
-    ).fetchone()
+    """Write a heartbeat; return False if the worker was removed."""
+    found = db.execute(query(f"WITH {BEAT} SELECT 1 FROM beat"), {"worker": worker}).fetchone()
     return found is not None
 
 

@@ -1,8 +1,8 @@
 """The leader's exchange with the hosts: assignments go out, reports come in.
 
-One transaction an exchange, fenced as a turn is. Reports are deleted in the exchange
-after the turn that recorded what follows from them, so a leader that dies in between
-leaves them to its successor, whose rules ignore what is known already.
+One transaction an exchange, fenced as a turn is; none when there is nothing to do. Reports
+are deleted in the exchange after the turn that recorded what follows from them, so a leader
+that dies in between leaves them to its successor, whose rules ignore what is known already.
 """
 
 import time
@@ -13,11 +13,12 @@ from functools import partial
 import msgspec
 import psycopg
 
-from supervisor.cluster import engine, known_hosts, session, take_back
+from supervisor.cluster import dead_hosts, known_hosts, leader_look, session, take_back
 from supervisor.cluster.dead_hosts import DeadHosts
 from supervisor.cluster.exchange_state import Done, Given, Pair, judged
 from supervisor.cluster.hand_out import hand_out
-from supervisor.cluster.messages import Began, Ended, Forgotten, Lost, Report, send
+from supervisor.cluster.leader_look import HostRow, LeaderLook
+from supervisor.cluster.messages import Began, Ended, Forgotten, Lost, Report
 from supervisor.cluster.session import Connection
 from supervisor.cluster.shared_ledger import DeposedError, SharedLedger
 from supervisor.core import events as ev
@@ -111,9 +112,9 @@ class Exchange:
         """Exchange with the hosts if it is time; return what follows. Raises: DeposedError."""
         if at.mono < self.next_instant():
             return []
-        self.is_woken, done = False, Done()
+        is_woken, self.is_woken, done = self.is_woken, False, Done()
         try:
-            self._exchange(done, at)
+            self._exchange(done, at, is_woken)
         except (psycopg.Error, OSError) as error:
             self._shared.drop()
             self._rest_until = at.mono + REST_S
@@ -132,11 +133,49 @@ class Exchange:
         self._next_at = at.mono + (every_s if self.is_receiving else min(POLL_EVERY_S, every_s))
         return done.events
 
-    def _exchange(self, done: Done, at: ev.At) -> None:
-        db = self._shared.connection()
-        is_due = at.mono >= self._beat_at
-        if is_due and not engine.beat(db, self._shared.leadership.worker):
+    def _exchange(self, done: Done, at: ev.At, is_woken: bool) -> None:
+        db, look = self._shared.connection(), None
+        silent: list[HostRow] = []
+        overdue: dict[Pair, Given] = {}
+        if at.mono >= self._beat_at:
+            look = self._look(db)
+            silent = self._dead_hosts.look(look.hosts, at.mono)
+            overdue = take_back.overdue(self._given, self._cluster.lease_s, at)
+        is_called = is_woken or silent or overdue
+        if is_called or self._has_work() or self._has_reports(db, look):
+            self._transact(db, done, at, silent, overdue)
+        if look is not None:
+            silent_s = partial(self._dead_hosts.silent_s, mono=at.mono)
+            hosts = known_hosts.known(look.hosts, self._config, at.mono, silent_s)
+            done.events.append(ev.HostsSeen(at, hosts))
+            self._beat_at = at.mono + self._cluster.heartbeat_s
+
+    def _look(self, db: Connection) -> LeaderLook:
+        """Write the heartbeat and look. Raises: DeposedError, psycopg.Error."""
+        worker = self._shared.leadership.worker
+        look = leader_look.look(db, worker, self._digested, self._shared.clock)
+        if look is None:
             raise DeposedError("another host has taken over")
+        if look.config != self._config:
+            raise DeposedError("another text of jobs.yaml is in force: its hosts lead")
+        return look
+
+    def _has_work(self) -> bool:
+        """Return whether there is something to do that this process knows of."""
+        is_changed = self._is_new or self._shared.losses != self._losses
+        return bool(is_changed or self._outgoing or self._forces or self._digested)
+
+    def _has_reports(self, db: Connection, look: LeaderLook | None) -> bool:
+        return leader_look.has_reports(db, self._digested) if look is None else look.reports
+
+    def _transact(
+        self,
+        db: Connection,
+        done: Done,
+        at: ev.At,
+        silent: Sequence[HostRow],
+        overdue: Mapping[Pair, Given],
+    ) -> None:
         with db.transaction():
             self._shared.fence(db)
             if self._shared.losses != self._losses:
@@ -146,14 +185,10 @@ class Exchange:
             if self._is_new:
                 take_back.of_older_texts(db, self._config, done, at)
             self._read(db, done, at)
-            if is_due:
-                lease_s = self._cluster.lease_s
-                take_back.of_no_host(db, self._config, lease_s, self._given, done, at)
-                self._look(db, done, at)
+            take_back.of_no_host(db, self._config, self._cluster.lease_s, overdue, done, at)
+            self._dead_hosts.end(db, silent)
             for whom in sorted(done.wakes):
                 session.wake(db, self._schema, whom)
-        if is_due:
-            self._beat_at = at.mono + self._cluster.heartbeat_s
 
     # --- out -----------------------------------------------------------------------
 
@@ -236,22 +271,11 @@ class Exchange:
                     done.ended.append((run, attempt))
                 done.events.append(ev.HostLost(at, run, attempt, host, is_final))
             case Forgotten(host):
-                self._forget(db, host)
+                dead_hosts.forget(db, host)
 
     def _waits_for_host(self, run: int, attempt: int) -> bool:
         given = self._given.get((run, attempt))
         return given is not None and given.waits
-
-    def _forget(self, db: Connection, host: str) -> None:
-        """End what has waited for a host; the next exchange reads the reports of it."""
-        found = db.execute(
-            "UPDATE assignments SET ended_at = now() WHERE host = %s AND lost_at IS NOT NULL"
-            " AND ended_at IS NULL RETURNING run, attempt, fence",
-            (host,),
-        ).fetchall()
-        for run, attempt, fence in found:
-            engine.end(db, fence)
-            send(db, Lost(run, attempt, host, is_final=True))
 
     def _reconcile(self, db: Connection, done: Done, at: ev.At) -> None:
         """Interrupt what was handed out and is unknown to a PostgreSQL that has lost commits.
@@ -265,18 +289,6 @@ class Exchange:
             cause = "PostgreSQL has lost its assignment"
             end = State.INTERRUPTED, Reason.LOST, cause
             done.events.append(ev.Judged(at, run, attempt, "an unknown host", *end))
-
-    # --- hosts ---------------------------------------------------------------------
-
-    def _look(self, db: Connection, done: Done, at: ev.At) -> None:
-        row = db.execute("SELECT max(no) FROM configs").fetchone()
-        if row is not None and row[0] != self._config:
-            raise DeposedError("another text of jobs.yaml is in force: its hosts lead")
-        self._shared.clock.measure(db)
-        self._dead_hosts.look(db, at.mono)
-        silent_s = partial(self._dead_hosts.silent_s, mono=at.mono)
-        hosts = known_hosts.read(db, self._config, at.mono, silent_s)
-        done.events.append(ev.HostsSeen(at, hosts))
 
 
 def _pair(launch: Launch) -> Pair:

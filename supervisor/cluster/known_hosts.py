@@ -1,34 +1,28 @@
-"""The hosts of a cluster as its leader reads them, for placing runs and for people."""
+"""The hosts of a cluster as its leader sees them, for placing runs and for people."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from supervisor.cluster.session import Connection
+from supervisor.cluster.leader_look import HostRow
 from supervisor.core.cluster_hosts import ClusterHost
 
-_HOSTS = """
-SELECT name, labels, places, worker, config,
-    (SELECT count(*) FROM assignments WHERE assignments.host = hosts.name AND ended_at IS NULL)
-FROM hosts ORDER BY name
-"""
 
-
-def read(
-    db: Connection, config: int, mono: float, silent_s: Callable[[int], float]
+def known(
+    hosts: Sequence[HostRow], config: int, mono: float, silent_s: Callable[[int], float]
 ) -> tuple[ClusterHost, ...]:
-    """Return all hosts. Raises: psycopg.Error.
+    """Return all hosts.
 
     config: the number of the text of jobs.yaml in force. silent_s: for how long the
     heartbeat of a worker has been seen unchanged.
     """
     return tuple(
         ClusterHost(
-            name,
-            tuple(sorted(filter(None, labels.split(",")))),
-            places,
-            is_alive=worker is not None,
-            has_text=text == config,
-            running=running,
-            seen_mono=mono - (0.0 if worker is None else silent_s(worker)),
+            host.name,
+            tuple(sorted(filter(None, host.labels.split(",")))),
+            host.places,
+            is_alive=host.worker is not None,
+            has_text=host.config == config,
+            running=host.running,
+            seen_mono=mono - (0.0 if host.worker is None else silent_s(host.worker)),
         )
-        for name, labels, places, worker, text, running in db.execute(_HOSTS)
+        for host in hosts
     )

@@ -1,9 +1,9 @@
 """The membership of this host: joined once, kept by heartbeats, lost when they stop.
 
-The heartbeat has a thread and a connection of its own, so that nothing else delays it.
-After each one that PostgreSQL has confirmed, the supervisor learns for how long it may go
-on: the fence, counted from when the heartbeat was sent, by a clock that also counts the
-time a machine was suspended.
+The heartbeat has a thread and a connection of its own, so that nothing else delays it; its
+statement looks at the cluster as well, for the agent. After each one that PostgreSQL has
+confirmed, the supervisor learns for how long it may go on: the fence, counted from when the
+heartbeat was sent, by a clock that also counts the time a machine was suspended.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,8 +19,9 @@ import psycopg
 from msgspec import Struct
 
 from supervisor import __version__
-from supervisor.cluster import engine, session
+from supervisor.cluster import engine, glance, session
 from supervisor.cluster.agent_settings import AgentSettings
+from supervisor.cluster.glance import Glance
 from supervisor.cluster.local_host import HostRefusedError, LocalHost
 from supervisor.cluster.server_clock import boottime
 from supervisor.cluster.session import Connection
@@ -45,13 +47,28 @@ class Identity(Struct, frozen=True):
 class Membership:
     """This host in the engine: its worker, and whether its last heartbeat is recent."""
 
-    def __init__(self, settings: AgentSettings, local: LocalHost) -> None:
-        self._settings, self._local = settings, local
+    def __init__(
+        self,
+        settings: AgentSettings,
+        local: LocalHost,
+        leads: Callable[[], bool],
+        clock: Callable[[], float] = boottime,
+    ) -> None:
+        """Know nothing yet.
+
+        leads: whether the leader process of this host can be asked. clock: seconds that only
+        grow and count suspended time.
+        """
+        self._settings, self._local, self._leads = settings, local, leads
+        self._clock = clock
         self._path = settings.folder / "identity.json"
         self._identity = _read(self._path)
         self._sent = float("-inf")
         self.worker = 0
         self._is_over = False
+        # The last look of a heartbeat, and when it was begun (monotonic).
+        self._seen: tuple[float, Glance] | None = None
+        self._seen_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._lost = threading.Event()
         self._lost.set()
 
@@ -63,7 +80,18 @@ class Membership:
     @property
     def left_s(self) -> float:
         """Return for how long this host may still go on; negative if it may not."""
-        return self._sent + self._settings.cluster.fence_s - boottime()
+        return self._sent + self._settings.cluster.fence_s - self._clock()
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when a heartbeat has looked."""
+        return self._seen_fd
+
+    def take_seen(self, since_mono: float) -> Glance | None:
+        """Return what the last heartbeat has seen, if it looked after this instant."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._seen_fd)
+        seen = self._seen
+        return seen[1] if seen is not None and seen[0] >= since_mono else None
 
     def begin(self) -> None:
         """Start the thread of heartbeats; it beats while this host is joined."""
@@ -88,7 +116,7 @@ class Membership:
         self._identity = Identity(before.uid, machine, worker)
         _write(self._path, self._identity)
         self.worker = worker
-        self._sent = boottime()
+        self._sent = self._clock()
         self._lost.clear()
 
     def leave(self, db: Connection) -> None:
@@ -170,6 +198,7 @@ class Membership:
 
     def _beat_always(self) -> None:
         db: Connection | None = None
+        does_look = True
         while True:
             next_at = time.monotonic() + self._settings.cluster.heartbeat_s
             if not self.is_lost:
@@ -179,8 +208,11 @@ class Membership:
                         db = session.connect(
                             self._settings.cluster.postgres, self._settings.schema
                         )
-                    self._beat(db)
+                    self._beat(db, does_look)
+                    does_look = True
                 except (psycopg.Error, OSError):
+                    # A lock on another table must not stop the next heartbeat as well.
+                    does_look = False
                     session.close(db)
                     db = None
             time.sleep(max(0.05, next_at - time.monotonic()))
@@ -196,9 +228,9 @@ class Membership:
                 self._local.confirm(0.0, self._settings.cluster.grace_s)
         self._is_over = is_over
 
-    def _beat(self, db: Connection) -> None:
-        sent, worker = boottime(), self.worker
-        if engine.beat(db, worker):
+    def _beat(self, db: Connection, does_look: bool) -> None:
+        sent, mono, worker = self._clock(), time.monotonic(), self.worker
+        if self._write_beat(db, worker, does_look, mono):
             self._sent = sent
             for_s = self.left_s
         else:
@@ -206,6 +238,15 @@ class Membership:
             self._lost.set()
         with contextlib.suppress(HostRefusedError):
             self._local.confirm(for_s, self._settings.cluster.grace_s)
+
+    def _write_beat(self, db: Connection, worker: int, does_look: bool, mono: float) -> bool:
+        if not does_look:
+            return engine.beat(db, worker)
+        seen = glance.beat(db, self._settings, worker, self._leads())
+        if seen is not None:
+            self._seen = mono, seen
+            os.eventfd_write(self._seen_fd, 1)
+        return seen is not None
 
 
 def _machine(folder: Path) -> str:

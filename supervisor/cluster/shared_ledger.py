@@ -36,7 +36,9 @@ _AGED = (
     ("outbox", "CASE WHEN withheld = '' THEN delivered_at ELSE at END"),
 )
 
-
+# Of an older text of jobs.yaml: nothing is handed out there any more.
+_UNUSED_QUEUES = """DELETE FROM queues WHERE config < (SELECT max(no) FROM configs)
+AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE queue_name = queues.name)"""
 _NEXT_TURN = f"""WITH mine AS MATERIALIZED ({engine.IS_MINE})
 UPDATE shared SET value = (value::bigint + 1)::text
 WHERE key = 'turn' AND EXISTS (SELECT 1 FROM mine) RETURNING value"""
@@ -187,6 +189,7 @@ class SharedLedger:
             )
             for table, ended in _AGED:
                 db.execute(query(f"DELETE FROM {table} WHERE {ended} < %s"), (oldest,))
+            db.execute(_UNUSED_QUEUES)
             db.execute("DELETE FROM control_requests WHERE asked_at < now() - interval '1 hour'")
 
 

@@ -36,20 +36,24 @@ def of_older_texts(db: Connection, config: int, done: Done, at: ev.At) -> None:
             done.events.append(ev.NotBegun(at, run, attempt))
 
 
-def of_no_host(
-    db: Connection,
-    config: int,
-    lease_s: float,
-    known: Mapping[Pair, Given],
-    done: Done,
-    at: ev.At,
-) -> None:
-    """Take back what no host has fetched within a lease, if none has the labels."""
-    waiting = {
+def overdue(known: Mapping[Pair, Given], lease_s: float, at: ev.At) -> dict[Pair, Given]:
+    """Return what no host is known to have begun within a lease."""
+    return {
         pair: given
         for pair, given in known.items()
         if not given.begun and at.mono - given.since_mono >= lease_s
     }
+
+
+def of_no_host(
+    db: Connection,
+    config: int,
+    lease_s: float,
+    waiting: Mapping[Pair, Given],
+    done: Done,
+    at: ev.At,
+) -> None:
+    """Take back what no host has begun within a lease, if none has the labels."""
     hosts = _labels_of_hosts(db, config) if waiting else []
     for (run, attempt), given in waiting.items():
         if any(set(given.labels) <= labels for labels in hosts):

@@ -185,10 +185,12 @@ class Turn(IncidentTurn):
 
         fixed_until: fixed times come again only after this.
         """
-        self.actions.append(ReleaseSlots(job.name, self.now))
-        self.update_job_record(job.name, seen_until=self.now, fixed_until=fixed_until)
-        self.schedule_next(job, self.now)
         scheduler = self.scheduler
+        # What is due since the last tick was not opened yet, and stays due.
+        seen_until = min(self.now, scheduler.last_tick or self.now)
+        self.actions.append(ReleaseSlots(job.name, self.now))
+        self.update_job_record(job.name, seen_until=seen_until, fixed_until=fixed_until)
+        self.schedule_next(job, seen_until)
         for run in scheduler.open_runs_of(job.name):
             if run.slot is not None and run.slot > self.now:
                 scheduler.runs = scheduler.runs.set(run.id, replace(run, slot=None))

@@ -37,8 +37,8 @@ class Host:
         self.name, self.proxy = name, proxy
         self.sandbox = Sandbox(text)
         self.sandbox.environ |= {"DSN": dsn, "HOST": name, "NIGHTSHIFT_LABELS": labels}
-        if off_s:
-            Clock(self.sandbox, f"{datetime.now(UTC) + timedelta(seconds=off_s):%F %T.%f}")
+        now = datetime.now(UTC) + timedelta(seconds=off_s)
+        self.clock = Clock(self.sandbox, f"{now:%F %T.%f}") if off_s else None
         self._process: subprocess.Popen[str] | None = None
         self._frozen: list[psutil.Process] = []
 

@@ -177,7 +177,8 @@ class Model:
             if host.living:
                 return  # its supervisor ends them first
             host.worker = server.register()
-            host.ended.clear()
+            if self.without != "finish fence":
+                host.ended.clear()
         if self.dice.random() < 1 / BEAT_S:
             server.beats[host.worker] += 1
             host.confirmed = self.now
@@ -188,8 +189,9 @@ class Model:
 
     def _report(self, host: Host, key: Key, state: State) -> None:
         found = self.server.assignments.get(key)
-        if found is not None and found.worker == host.worker:
-            del self.server.assignments[key]
+        is_mine = found is not None and found.worker == host.worker
+        if is_mine or self.without == "finish fence":
+            self.server.assignments.pop(key, None)
             self.server.reports.append((key, host.name, state))
         del host.ended[key]
 
@@ -319,6 +321,8 @@ class Model:
         known = self.server.runs.get(run.id)
         if known is not None and known.slot != run.slot:
             self.broken.append(f"run {run.id} is of two slots: {known.slot} and {run.slot}")
+        if known is not None and not known.state.is_open and run.state is not known.state:
+            self.broken.append(f"run {run.id} was {known.state} and became {run.state}")
         taken = [
             other.id
             for other in self.server.runs.values()

@@ -8,7 +8,6 @@ the group lived at the same time.
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -44,16 +43,6 @@ def text(account: Path) -> str:
         f"{top}defaults: {{retry_delay: 1s, kill_grace: 0.5s, overlap: queue}}\njobs:\n"
         + "\n".join(jobs)
     )
-
-
-@pytest.fixture
-def server() -> Iterator[embedded_postgres.Server]:
-    try:
-        embedded_postgres.find_binaries()
-    except embedded_postgres.NoPostgresError as missing:
-        pytest.skip(str(missing))
-    with embedded_postgres.throwaway({"fsync": "on", "synchronous_commit": "on"}) as server:
-        yield server
 
 
 class RandomFaults:
@@ -193,11 +182,11 @@ def rows(dsn: str, query: str, *values: object) -> list[tuple]:
 
 
 @pytest.mark.long
-def test_a_minute_of_disasters(server, tmp_path):
-    survive(server, random.randrange(2**32), 45, tmp_path)
+def test_a_minute_of_disasters(own_postgres, tmp_path):
+    survive(own_postgres, random.randrange(2**32), 45, tmp_path)
 
 
 @pytest.mark.drill
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_an_hour_of_disasters(server, tmp_path, seed):
-    survive(server, seed, 1200, tmp_path)
+def test_an_hour_of_disasters(own_postgres, tmp_path, seed):
+    survive(own_postgres, seed, 1200, tmp_path)

@@ -36,6 +36,15 @@ def test_without_a_fence_a_promise_fails(fence):
     assert any(history(seed, JOBS, MINUTES, without=fence).broken for seed in range(40))
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_reports_that_come_too_late_change_nothing_even_if_they_are_let_through(seed):
+    """The fence of an end is a second one: an attempt has a number, and the rules know it."""
+    model = history(seed, JOBS, MINUTES, without="finish fence")
+
+    assert model.broken == []
+    assert slots_without_outcome(model) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(100))
 def test_what_is_promised_holds_in_many_histories(block):

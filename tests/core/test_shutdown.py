@@ -270,3 +270,18 @@ def test_the_service_says_what_it_is_doing(drain_s):
     harness.asks(control_requests.StopService(drain_s))
 
     assert harness.status().life == ("stopping" if drain_s is None else "draining")
+
+
+@pytest.mark.parametrize("instant", ["02:00", "02:00:10"])
+def test_a_resume_from_now_while_draining_leaves_the_slot_of_that_minute_due(instant):
+    harness = Harness(job("a", cron="0 2 * * *"), job("long"))
+    harness.asks(control_requests.RunJobs(("long",)))
+    harness.at("01:59:30")
+    harness.asks(control_requests.StopService(600))
+    harness.at(instant)
+
+    harness.asks(control_requests.ResumeJob("", from_now=True))
+    harness.ends("long")
+    harness.starts("02:05", job("a", cron="0 2 * * *"), job("long"))
+
+    assert harness.slots("a") == ["05 02:00"]

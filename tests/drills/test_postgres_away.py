@@ -9,7 +9,6 @@ is reported. Until then nobody receives of it a second time.
 import json
 import os
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -31,16 +30,6 @@ FOUR = datetime(2026, 2, 10, 4, tzinfo=UTC)  # a Tuesday
 QUARTER, DAY = timedelta(minutes=15), timedelta(days=1)
 UNSENT = "SELECT id FROM outbox WHERE delivered_at IS NULL AND withheld = ''"
 OPEN = "SELECT job FROM runs WHERE state IN ('pending', 'running', 'retrying')"
-
-
-@pytest.fixture
-def server() -> Iterator[embedded_postgres.Server]:
-    try:
-        embedded_postgres.find_binaries()
-    except embedded_postgres.NoPostgresError as missing:
-        pytest.skip(str(missing))
-    with embedded_postgres.throwaway() as server:
-        yield server
 
 
 class Service:
@@ -70,8 +59,10 @@ class Service:
         return str(json.loads(result)["word"])
 
 
-def test_postgres_is_away_for_an_hour(server: embedded_postgres.Server, figures: Figures) -> None:
-    with Webhook() as hook, shipped.shipped(server.dsn) as sandbox:
+def test_postgres_is_away_for_an_hour(
+    own_postgres: embedded_postgres.Server, figures: Figures
+) -> None:
+    with Webhook() as hook, shipped.shipped(own_postgres.dsn) as sandbox:
         sandbox.environ["NOTIFICATION_WEBHOOK_URL"] = hook.url
         shipped.feed(sandbox, sets=10, cards=400)
         clock = Clock(sandbox, "2026-02-10 03:30:10")
@@ -81,14 +72,14 @@ def test_postgres_is_away_for_an_hour(server: embedded_postgres.Server, figures:
             service.live_through(FOUR - QUARTER)
             before = service.health(FOUR - QUARTER)
 
-            server.stop()
+            own_postgres.stop()
             hour = [FOUR + n * QUARTER for n in range(5)]
             for slot in hour:
                 service.live_through(slot)
             words = [service.health(slot) for slot in hour]
             states = [service.state(JOB, FOUR)]
 
-            server.start()
+            own_postgres.start()
             shipped.feed(sandbox, sets=11, cards=500)
             service.live_through(FOUR + DAY - QUARTER)
             service.live_through(FOUR + DAY)
@@ -104,7 +95,9 @@ def test_postgres_is_away_for_an_hour(server: embedded_postgres.Server, figures:
         assert "degraded" not in (before, after)
         assert set(words) == {"degraded"}
         judge(sandbox, hook, figures)
-        assert fixtures_replication.unequal(sandbox.root / shipped.DATABASE, server.dsn) == {}
+        assert (
+            fixtures_replication.unequal(sandbox.root / shipped.DATABASE, own_postgres.dsn) == {}
+        )
 
 
 def judge(sandbox: Sandbox, hook: Webhook, figures: Figures) -> None:

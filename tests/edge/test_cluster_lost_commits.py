@@ -1,7 +1,6 @@
 """An older copy of PostgreSQL under a running leader, as after a failover that loses commits."""
 
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,24 +18,14 @@ pytestmark = [needs_account, pytest.mark.long]
 
 
 @pytest.fixture
-def server() -> Iterator[embedded_postgres.Server]:
-    try:
-        embedded_postgres.find_binaries()
-    except embedded_postgres.NoPostgresError as missing:
-        pytest.skip(str(missing))
-    with embedded_postgres.throwaway() as server:
-        yield server
-
-
-@pytest.fixture
-def shared(server: embedded_postgres.Server) -> SharedLedger:
-    with session.connect(server.dsn, SCHEMA) as db:
+def shared(own_postgres: embedded_postgres.Server) -> SharedLedger:
+    with session.connect(own_postgres.dsn, SCHEMA) as db:
         install.install(db, SCHEMA, None)
         db.execute(f'SET search_path = "{SCHEMA}"')
         db.execute("INSERT INTO configs (sha256, host) VALUES ('5e', 'a')")
         worker = engine.register(db)
         (job,) = engine.fetch(db, [session.queue_of(SCHEMA, "leader")], worker, 1)
-    return SharedLedger(server.dsn, SCHEMA, Leadership(job.id, worker, 0))
+    return SharedLedger(own_postgres.dsn, SCHEMA, Leadership(job.id, worker, 0))
 
 
 def copied(server: embedded_postgres.Server, shared: SharedLedger) -> str:
@@ -63,12 +52,14 @@ def handed_out(leader: Exchange, shared: SharedLedger, number: int, later_s: flo
     leader.poll(at(later_s))
 
 
-def test_a_leader_names_what_was_lost_and_interrupts_what_postgresql_does_not_know(server, shared):
+def test_a_leader_names_what_was_lost_and_interrupts_what_postgresql_does_not_know(
+    own_postgres, shared
+):
     leader = exchange(shared)
     handed_out(leader, shared, 1, 0)
-    copy = copied(server, shared)
+    copy = copied(own_postgres, shared)
     handed_out(leader, shared, 2, 1)
-    restored(server, shared, copy)
+    restored(own_postgres, shared, copy)
 
     with pytest.raises(LedgerUnavailableError, match="lost what it had confirmed, turns 2 to 2"):
         begun(shared, run(3))
