@@ -65,7 +65,7 @@ def play(
     looks, clock = [], ServerClock()
     while time.monotonic() < begin + SECONDS:
         before = time.monotonic()
-        found = leader_look.look(db, workers[0], [], clock)
+        found = leader_look.look(db, workers[0], [], (), clock)
         watch.look(found.hosts if found else (), before)
         looks.append(time.monotonic() - before)
         time.sleep(1.0)

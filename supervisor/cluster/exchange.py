@@ -59,6 +59,8 @@ class Exchange:
         self._digested: list[int] = []
         # An exchange whose commit was not confirmed may have handed out what is outgoing.
         self._is_unsure, self._losses = False, shared.losses
+        # PostgreSQL does not know an assignment that is held.
+        self._is_lost = False
         waiting = [job.name for job in jobs if job.if_lost is IfLost.WAIT]
         self._dead_hosts = DeadHosts(cluster, waiting)
         self._beat_at = self._next_at = self._rest_until = 0.0
@@ -120,7 +122,7 @@ class Exchange:
             self._rest_until = at.mono + REST_S
             self._is_unsure = True
             return [ev.ExchangeFailed(at, str(error).strip())]
-        self._is_new = self._is_unsure = False
+        self._is_new = self._is_unsure = self._is_lost = False
         self._losses = self._shared.losses
         self._rest_until = at.mono + GATHER_S
         self._outgoing.clear()
@@ -152,17 +154,18 @@ class Exchange:
 
     def _look(self, db: Connection) -> LeaderLook:
         """Write the heartbeat and look. Raises: DeposedError, psycopg.Error."""
-        worker = self._shared.leadership.worker
-        look = leader_look.look(db, worker, self._digested, self._shared.clock)
+        shared, worker = self._shared, self._shared.leadership.worker
+        look = leader_look.look(db, worker, self._digested, self._given, shared.clock)
         if look is None:
             raise DeposedError("another host has taken over")
         if look.config != self._config:
             raise DeposedError("another text of jobs.yaml is in force: its hosts lead")
+        self._is_lost = look.is_lost
         return look
 
     def _has_work(self) -> bool:
         """Return whether there is something to do that this process knows of."""
-        is_changed = self._is_new or self._shared.losses != self._losses
+        is_changed = self._is_new or self._is_lost or self._shared.losses != self._losses
         return bool(is_changed or self._outgoing or self._forces or self._digested)
 
     def _has_reports(self, db: Connection, look: LeaderLook | None) -> bool:
@@ -178,7 +181,7 @@ class Exchange:
     ) -> None:
         with db.transaction():
             self._shared.fence(db)
-            if self._shared.losses != self._losses:
+            if self._is_lost or self._shared.losses != self._losses:
                 self._reconcile(db, done, at)
             self._hand_out(db, done, at)
             self._end_forced(db, done, at)

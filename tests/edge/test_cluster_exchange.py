@@ -149,6 +149,22 @@ def test_any_text_reaches_the_host_and_the_leader_as_it_was(db, shared, text):
     assert (judged.cause, judged.result_json) == (text, result)
 
 
+def test_an_assignment_that_postgresql_has_lost_ends_as_interrupted_at_the_next_look(db, shared):
+    leader = exchange(shared)
+    begun(shared, run(1), run(2))
+    for number in (1, 2):
+        leader.hand_out(Launch(run(number), JOB))
+    leader.poll(at())
+    db.execute("DELETE FROM assignments WHERE run = 2")
+
+    assert happened(leader.poll(at(1))) == []
+    (end,) = happened(leader.poll(at(6)))
+
+    assert (end.run, end.state, end.reason) == (2, "interrupted", "lost")
+    assert leader.held == {(1, 1)}
+    assert happened(leader.poll(at(12))) == []
+
+
 def test_a_lost_host_is_an_event_and_the_attempt_is_no_longer_held(db, shared):
     leader = exchange(shared)
     begun(shared, run(1))
