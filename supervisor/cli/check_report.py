@@ -134,9 +134,11 @@ def _fares(
 ) -> tuple[forecast.Difference, ...]:
     # Late: a simulation needs the workers' own plans, `check` alone does not.
     from supervisor.cli.commands.simulate import in_days
+    from supervisor.cli.simulated_hosts import hosts_of
     from supervisor.cli.simulation_input import read_input
 
     names = {job.name: None for config in (before, after) for job in config.jobs}
     known = read_input(paths(), names, now, {})
-    old, new = (in_days(config, known, now, days, 0).forecast for config in (before, after))
+    hosts = hosts_of(after, ()).hosts
+    old, new = (in_days(each, known, now, days, 0, hosts).forecast for each in (before, after))
     return forecast.compare(old, new)

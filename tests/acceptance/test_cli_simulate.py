@@ -145,6 +145,19 @@ def test_check_tells_what_an_edit_changes_today_and_in_the_coming_days():
     assert all(slot["job"] == "hello" for slot in found["difference"]["dropped_slots"])
 
 
+def test_check_simulates_the_hosts_of_a_cluster():
+    cluster = 'cluster: {name: main, postgres: "host=/nonexistent connect_timeout=2"}\n'
+    with Sandbox(JOBS) as sandbox, supervised(sandbox):
+        on_gpu = JOBS.replace("hello: {", "hello: {runs_on: [gpu], ")
+        sandbox.config.write_text(cluster + on_gpu)
+
+        found = sandbox.json("check", "--simulate", "3")
+
+    [fares] = found["fares"]
+    counted = [fares[when]["success"] for when in ("before", "after")]
+    assert (fares["job"], counted) == ("hello", [72, 0])
+
+
 def test_check_cannot_compare_days_with_nobody():
     with Sandbox(JOBS) as sandbox:
         status, said = sandbox.refuses("check", "--simulate", "3")
