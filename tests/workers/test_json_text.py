@@ -55,7 +55,9 @@ def test_a_value_of_a_subclass_has_the_text_of_json_dumps(value):
     assert json_text.encode(value) == json.dumps(value)
 
 
-@pytest.mark.parametrize("value", [object(), {"a": {1, 2}}, {(1, 2): 3}], ids=repr)
+@pytest.mark.parametrize(
+    "value", [pytest.param(object(), id="object"), {"a": {1, 2}}, {(1, 2): 3}], ids=repr
+)
 def test_what_json_cannot_express_is_refused(value):
     with pytest.raises(TypeError):
         json_text.encode(value)
