@@ -58,9 +58,9 @@ class Clock:
 def reach(
     sandbox: Sandbox, clock: Clock, supervisor: "subprocess.Popen[str]", slot: datetime
 ) -> None:
-    """Set the clock to just before a slot, when the job `minutely` is done with those before.
+    """Set the clock to just before a slot, once `minutely` has finished the slots before.
 
-    A run that catches up the slot before would still be running, and skip this one.
+    A run still catching up the previous slot would make the job skip this one.
     """
     for before in (30.0, 0.2):
         clock.set((slot - timedelta(seconds=before)).strftime("%Y-%m-%d %H:%M:%S.%f"))
@@ -82,7 +82,7 @@ class Clocked:
         self.supervisor = supervisor
 
     def set(self, instant: datetime) -> None:
-        """Set the clock and make the service read it: it only does so once a minute by itself."""
+        """Set the clock and make the service read it; by itself it reads it once a minute."""
         self.clock.set(instant.strftime("%Y-%m-%d %H:%M:%S.%f"))
         self.supervisor.send_signal(signal.SIGHUP)
 

@@ -39,7 +39,7 @@ for name, _, _ in COMMANDS.values():
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CommandResult:
     """Exit status and output of a command."""
 
     returncode: int
@@ -94,7 +94,7 @@ class Sandbox:
     def __exit__(self, *ended: object) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def ask(self, *words: str, uid: int | None = None, **environ: str) -> Said:
+    def ask(self, *words: str, uid: int | None = None, **environ: str) -> CommandResult:
         """Run `nightshift words…` and return its exit status and output."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             pid = os.fork()
@@ -102,10 +102,10 @@ class Sandbox:
                 os.chdir(self.root)
                 _become(words, (out.fileno(), err.fileno()), {**self.environ, **environ}, uid)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            return Said(status, _content(out), _content(err))
+            return CommandResult(status, _content(out), _content(err))
 
     def fork(self, *words: str, stderr: IO[Any]) -> Forked:
-        """Begin a long-running command without a new interpreter, which costs half a second."""
+        """Start a long-running command as a fork; a new interpreter would cost half a second."""
         ours, theirs = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -178,7 +178,7 @@ def _content(file: IO[bytes]) -> str:
 
 @contextmanager
 def supervised(sandbox: Sandbox, *words: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run a supervisor that answers, and stop it at the end unless it has exited."""
+    """Run a supervisor until it answers, and stop it at the end unless it has exited."""
     with open(sandbox.root / "log", "w+") as log:
         process = sandbox.begin("start", *words, stdout=log, stderr=log)
         try:

@@ -1,4 +1,4 @@
-"""A mount that never answers: FUSE without anybody behind it."""
+"""A mount that never answers: FUSE without a server behind it."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ _MNT_DETACH = 2
 
 @contextmanager
 def dead_mount(folder: Path) -> Iterator[None]:
-    """Mount it over a folder; skips the test where that is not allowed."""
+    """Mount it over a folder; skip the test where that is not allowed."""
     try:
         device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -28,4 +28,4 @@ def dead_mount(folder: Path) -> Iterator[None]:
         finally:
             _LIBC.umount2(os.fsencode(folder), _MNT_DETACH)
     finally:
-        os.close(device)  # anyone who still waits reads that the connection has ended
+        os.close(device)  # processes still blocked on the mount get an error

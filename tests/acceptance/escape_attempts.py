@@ -11,10 +11,10 @@ import time
 LIFE_S = 600
 
 
-def deaf() -> None:
+def immune() -> None:
     """Ignore SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    at_work()
+    report_start()
     time.sleep(LIFE_S)
 
 
@@ -24,48 +24,48 @@ def daemon() -> None:
         os.setsid()
         if os.fork() > 0:
             os._exit(0)
-        deaf()
+        immune()
     os.wait()
     time.sleep(LIFE_S)
 
 
-def restless() -> None:
+def forking() -> None:
     """Fork and exit hundreds of times a second, each time in a new session."""
     if os.fork() == 0:
         while os.fork() == 0:
             os.setsid()
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            at_work()
+            report_start()
         os._exit(0)
     time.sleep(LIFE_S)
 
 
-def statue() -> None:
+def stopped() -> None:
     """Stop itself and a child with SIGSTOP."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.fork()
-    at_work()
+    report_start()
     os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(LIFE_S)
 
 
-def mute() -> None:
+def closed() -> None:
     """Close every descriptor, also in a child that ignores SIGTERM."""
     os.fork()
     os.closerange(0, 65536)
-    deaf()
+    immune()
 
 
-def nameless() -> None:
+def unmarked() -> None:
     """Run on with an empty environment, also in a child in another session."""
     if "PATH" in os.environ:
         os.execve(sys.executable, [sys.executable, "-S", *sys.argv], {})
     if os.fork() == 0:
         os.setsid()
-    deaf()
+    immune()
 
 
-def at_work() -> None:
+def report_start() -> None:
     """Create the file that signals the start."""
     os.close(os.open(sys.argv[2], os.O_CREAT | os.O_WRONLY))
 

@@ -4,18 +4,18 @@ import os
 from pathlib import Path
 
 
-def bearing(token: str) -> list[int]:
+def pids_with_argument(token: str) -> list[int]:
     """Return the pids of processes that have exactly this word among their arguments."""
     mark = token.encode()
     return [pid for pid in pids() if mark in _read(pid, "cmdline").split(b"\0")]
 
 
-def is_free_of(token: str) -> bool:
+def is_in_no_process(token: str) -> bool:
     """Return whether no process has this word; checked five times because of fast forks."""
-    return not any(bearing(token) for _ in range(5))
+    return not any(pids_with_argument(token) for _ in range(5))
 
 
-def carrying(instance: str) -> list[int]:
+def pids_of_instance(instance: str) -> list[int]:
     """Return the pids of one state folder: fork server, keepers and runs."""
     mark = f"NIGHTSHIFT_INSTANCE={instance}".encode()
     return [pid for pid in pids() if mark in _read(pid, "environ").split(b"\0")]

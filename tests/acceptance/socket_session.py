@@ -1,4 +1,4 @@
-"""A session of `requests` whose connections are UNIX sockets."""
+"""A `requests` session whose connections are UNIX sockets."""
 
 import socket
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ class _Adapter(HTTPAdapter):
 
 
 def session(path: Path) -> requests.Session:
-    """A session that reaches this socket under the name of HOST."""
+    """Return a session that reaches this socket under the name HOST."""
     made = requests.Session()
     made.mount(HOST, _Adapter(path))
     return made

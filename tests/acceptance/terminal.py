@@ -28,7 +28,7 @@ def pseudo_terminal() -> tuple[int, int]:
 def at_terminal(
     sandbox: Sandbox, *words: str, types: str = "", reads: Callable[[bytes], object] = bool
 ) -> tuple[int, str]:
-    """Return exit status and terminal output; reads: called with all output so far."""
+    """Return exit status and terminal output. reads: called with all output so far."""
     ours, theirs = pseudo_terminal()
     process = sandbox.begin(*words, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)

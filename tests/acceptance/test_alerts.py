@@ -1,4 +1,4 @@
-"""The real service and a real server in Slack's place: one alert, one recovery, none lost."""
+"""Alerts of the real service, sent to a real server that stands in for Slack."""
 
 import os
 import signal
@@ -52,17 +52,17 @@ def sandbox(hook: Webhook) -> Iterator[Sandbox]:
 
 
 def reported(hook: Webhook) -> list[str]:
-    """The one line of each alert that was posted."""
+    """Return the single line of each alert that was posted."""
     return [call.json()["text"] for call in hook.calls if call.path.endswith("sesame")]
 
 
 def waits(sandbox: Sandbox) -> int:
-    """How many alerts wait to be delivered."""
+    """Return how many alerts wait to be delivered."""
     return int(raw_client.status(sandbox)["alerts"]["waiting"])
 
 
 def run(sandbox: Sandbox, job: str) -> None:
-    """Run a job to its end, whatever that is."""
+    """Run a job and wait until it has ended, with any result."""
     sandbox.ask("run", job, "--wait")
 
 
@@ -197,7 +197,7 @@ def test_a_stop_is_not_kept_by_a_server_that_swallows(sandbox: Sandbox, hook: We
         until(lambda: hook.calls)
         supervisor.send_signal(signal.SIGTERM)
 
-        # The call itself may take twenty seconds.
+        # One delivery may take twenty seconds.
         assert supervisor.wait(10) == 0
 
     assert rows(sandbox, "SELECT count(*) FROM outbox WHERE delivered_at IS NULL") == [(1,)]
@@ -330,7 +330,7 @@ def test_the_service_beats_when_it_ticks(hook: Webhook) -> None:
 
 
 def test_a_dead_endpoint_is_counted_and_costs_no_start(sandbox: Sandbox, hook: Webhook) -> None:
-    # One that says no is not asked again, and so is counted at once.
+    # A 4xx reply is not retried, so it is counted at once.
     hook.always(410)
     with supervised(sandbox):
         for _ in range(3):

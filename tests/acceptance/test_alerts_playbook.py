@@ -1,4 +1,4 @@
-"""docs/alerts.md, as someone reads it at three in the morning: each command must succeed."""
+"""docs/alerts.md: each command on the page must succeed."""
 
 import pytest
 

@@ -1,8 +1,7 @@
-"""The API of a living supervisor, attacked with what its own document allows and forbids.
+"""The API of a running supervisor, fuzzed from its own OpenAPI document.
 
-No answer is a fault of the server, none is late, and each is as documented.
-`POST /v1/stop` is left out, for there would be nothing left to attack, and
-`GET /v1/events`, which does not end; both have tests of their own.
+No response is a 5xx or late, and each is as documented. Two operations are excluded and
+tested elsewhere: `POST /v1/stop` would end the server, and `GET /v1/events` never ends.
 """
 
 import tempfile
@@ -52,10 +51,10 @@ WORKER = "def work(params, report):\n    return {'size': 1}\n"
 
 
 def documented() -> schemathesis.BaseSchema:
-    """What the supervisor says of itself, without asking one while tests are collected."""
+    """Return the OpenAPI document, without a running supervisor: tests are collected with it."""
     bridge = LoopBridge(Facts("", 0, AT.wall, "", AT.wall))
     found = openapi(endpoints(HandlerContext(bridge, Path(tempfile.gettempdir()), ClientLimits())))
-    # A name thrown at random would never be that of a job.
+    # A random name would never be that of a job.
     for operation in (each for verbs in found["paths"].values() for each in verbs.values()):
         for parameter in operation["parameters"]:
             if parameter["name"] in KNOWN:
@@ -65,7 +64,7 @@ def documented() -> schemathesis.BaseSchema:
 
 
 schema = documented().exclude(path=["/v1/stop", "/v1/events", "/v1/reload"])
-# A reload takes a second: jobs.yaml is looked at twice.
+# A reload takes a second: jobs.yaml is read twice.
 reload_only = documented().include(path="/v1/reload")
 
 

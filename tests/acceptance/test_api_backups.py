@@ -1,4 +1,4 @@
-"""`GET /v1/backups`, and who asked, with the real service."""
+"""`GET /v1/backups`, and the recorded requester of each action, with the real service."""
 
 import http.client
 import json

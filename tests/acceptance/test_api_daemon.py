@@ -1,4 +1,4 @@
-"""The API of a living supervisor: events, followers, who asked, and metrics by TCP."""
+"""The API of a running supervisor: events, log followers, requesters, and metrics over TCP."""
 
 import http.client
 import json
@@ -42,7 +42,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def metrics(sandbox: Sandbox, connection: http.client.HTTPConnection | None = None) -> dict:
-    """Name and labels of each sample -> its value."""
+    """Return name and labels of each sample -> its value."""
     if connection is None:
         connection = http.client.HTTPConnection("nightshift")
         connection.sock = connect(sandbox.socket)

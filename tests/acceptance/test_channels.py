@@ -1,4 +1,4 @@
-"""The real service with several channels: one that is down delays none and loses nothing."""
+"""The real service with several channels; one that is down delays and loses no other alert."""
 
 import json
 import socket
@@ -36,7 +36,7 @@ EMPTY = dict.fromkeys(("ops", "hook", "dead", "phone", "post"), 0)
 
 
 class Inbox:
-    """Keeps the mails that arrive."""
+    """SMTP handler that keeps the mails it receives."""
 
     def __init__(self) -> None:
         self.mails: list[bytes] = []

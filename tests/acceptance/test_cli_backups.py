@@ -1,4 +1,4 @@
-"""backups: what is listed, proven, put back, kept and thinned out, by its command line."""
+"""`nightshift backups`: list, verify, restore, keep and prune."""
 
 import json
 import shutil

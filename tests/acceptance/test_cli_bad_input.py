@@ -1,4 +1,4 @@
-"""Every verb with bad input: the exit status that scripts rely on, and never a traceback."""
+"""Bad input for every verb: documented exit status, and never a traceback."""
 
 import shlex
 import socket

@@ -1,4 +1,4 @@
-"""backups on a machine that has the copies and the program, and nothing else of Nightshift."""
+"""`nightshift backups` on a machine with copies and the program, but no jobs or state folder."""
 
 import gzip
 import json
@@ -13,14 +13,14 @@ import pytest
 from tests.acceptance.daemon import Sandbox
 from tests.workers.backup_folder import a_database, run, the_copy
 
-# Python imports it at the first parse of a date, and another user may not read our Python.
+# Imported at the first parse of a date; another user may not read our Python's files.
 time.strptime("2026", "%Y")
 NOWHERE = {"NIGHTSHIFT_STATE_DIR": "", "NIGHTSHIFT_CONFIG": "", "NIGHTSHIFT_SOCKET": ""}
 
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory):
-    """A folder with one copy of 50 moves; its database is gone."""
+    """Make a folder with one copy of 50 moves; its database is gone."""
     room = tmp_path_factory.mktemp("gone")
     run(a_database(room / "a.db", rows=50), room / "copies")
     return room / "copies"
@@ -28,7 +28,7 @@ def copies(tmp_path_factory):
 
 @pytest.fixture
 def machine(copies):
-    """An empty home with the copies in `copies`, and another user's `theirs`."""
+    """Make an empty home with the copies in `copies`, and another user's home `theirs`."""
     with Sandbox() as made:
         made.config.unlink(missing_ok=True)
         made.environ |= NOWHERE

@@ -1,4 +1,4 @@
-"""init, check, schema, and next --cron: all that needs no supervisor."""
+"""init, check, schema and next --cron: the verbs that need no supervisor."""
 
 import json
 import sqlite3

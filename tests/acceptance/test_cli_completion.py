@@ -1,4 +1,4 @@
-"""Completion, as a shell asks for it: verbs, options, and the names of jobs."""
+"""Shell completion of verbs, options and job names."""
 
 import subprocess
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def completed(sandbox: Sandbox, *words: str) -> list[str]:
-    """What bash would offer for the last of these words."""
+    """Return what bash would offer for the last of these words."""
     typed = {"COMP_WORDS": " ".join(("nightshift", *words)), "COMP_CWORD": str(len(words))}
     said = sandbox.ask(_NIGHTSHIFT_COMPLETE="bash_complete", **typed)
     assert (said.returncode, said.stderr) == (0, "")

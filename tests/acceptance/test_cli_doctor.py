@@ -1,4 +1,4 @@
-"""doctor, as a person or a CI job asks it: exit status, words, and what it never does."""
+"""`nightshift doctor`: exit status, findings, and that it changes nothing."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def sandbox() -> Iterator[Sandbox]:
 def findings(
     sandbox: Sandbox, *words: str, **environ: str
 ) -> tuple[int, dict[str, dict[str, str]]]:
-    """Exit status, and the last finding of each check."""
+    """Return the exit status and the last finding of each check."""
     said = sandbox.ask("doctor", *words, "--json", **environ)
     assert said.stderr == ""
     found = json.loads(said.stdout)

@@ -1,4 +1,4 @@
-"""What a worker says is shown as it is: no markup, no template, nothing that a terminal obeys."""
+"""Worker output is shown literally: no markup, no template, no terminal control sequence."""
 
 from collections.abc import Iterator
 
@@ -69,7 +69,7 @@ def test_a_text_is_printed_as_it_is(sandbox: Sandbox, words: tuple[str, ...]) ->
 def test_a_text_is_drawn_as_it_is(sandbox: Sandbox, words: tuple[str, ...]) -> None:
     _, said = at_terminal(sandbox, *words)
 
-    # Colours of ours are red, too; its title and its bell are not ours.
+    # Our own colours include red; the title and the bell can only come from the text.
     assert "Traceback" not in said
     assert TEXT in plain(said) or words[0] == "show"
     assert "\x07" not in said

@@ -1,4 +1,4 @@
-"""history, logs, explain, incidents: against one living supervisor with a past."""
+"""history, logs, explain and incidents, with one running supervisor that has a past."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""import crontab, as a user types it."""
+"""`nightshift import crontab` and `import systemd`."""
 
 import os
 
@@ -62,7 +62,7 @@ def test_a_system_crontab_keeps_the_lines_of_one_user():
         reported = sandbox.ask("import", "crontab", "table", "--system", "--user", "bob")
         own = sandbox.ask("import", "crontab", "--user", "table")
 
-    # bob is no user of this machine: it may be a user's own crontab.
+    # bob is not a user of this machine: the table may be a user's own crontab.
     assert unclear[0] == 2
     assert 'table:2: "bob" may be a user or a program' in unclear[1]
     assert "--system" in unclear[1]
@@ -165,7 +165,7 @@ TIMER = "[Timer]\nOnCalendar={}\nPersistent=true\n"
 
 
 def units(sandbox, texts):
-    """Files of units, by their names."""
+    """Write unit files under these names."""
     for name, text in texts.items():
         path = sandbox.root / "units" / name
         path.parent.mkdir(parents=True, exist_ok=True)

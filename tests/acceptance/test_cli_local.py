@@ -1,4 +1,4 @@
-"""run --local: the supervisor in the process of the person who asks."""
+"""`nightshift run --local`: the supervisor runs inside the command's own process."""
 
 import json
 import signal

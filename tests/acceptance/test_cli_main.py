@@ -1,4 +1,4 @@
-"""The command line as such: verbs, help, exit statuses, odd standard outputs."""
+"""The command line itself: verbs, help, exit statuses, unusual standard outputs."""
 
 import os
 import subprocess
@@ -96,7 +96,7 @@ PRINTING = (
 
 
 @pytest.fixture(scope="module")
-def furnished() -> Iterator[Sandbox]:
+def printing_sandbox() -> Iterator[Sandbox]:
     with Sandbox("jobs: {hello: {command: [echo, hi], cron: '@daily'}}\n") as sandbox:
         (sandbox.root / "table").write_text("0 2 * * * x &\n")
         yield sandbox
@@ -104,7 +104,7 @@ def furnished() -> Iterator[Sandbox]:
 
 @pytest.mark.parametrize("words", PRINTING)
 def test_output_that_cannot_be_written_is_a_failure_without_a_traceback(
-    furnished: Sandbox, words: str
+    printing_sandbox: Sandbox, words: str
 ) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -112,8 +112,8 @@ def test_output_that_cannot_be_written_is_a_failure_without_a_traceback(
         for stdout in (full, gone):
             done = subprocess.run(
                 [*NIGHTSHIFT, *words.split()],
-                env=furnished.environ,
-                cwd=furnished.root,
+                env=printing_sandbox.environ,
+                cwd=printing_sandbox.root,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=subprocess.PIPE,
@@ -129,7 +129,7 @@ def test_output_that_cannot_be_written_is_a_failure_without_a_traceback(
     [("nosuch", 2), ("check nosuch", 2), ("show x", 3), ("import crontab nosuch", 2)],
 )
 def test_a_complaint_that_cannot_be_written_leaves_the_exit_status(
-    furnished: Sandbox, words: str, status: int
+    printing_sandbox: Sandbox, words: str, status: int
 ) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -137,8 +137,8 @@ def test_a_complaint_that_cannot_be_written_leaves_the_exit_status(
         for stderr in (full, gone):
             done = subprocess.run(
                 [*NIGHTSHIFT, *words.split()],
-                env=furnished.environ,
-                cwd=furnished.root,
+                env=printing_sandbox.environ,
+                cwd=printing_sandbox.root,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,

@@ -1,4 +1,4 @@
-"""backups --place: copies in a bucket, by the command line of an operator."""
+"""`nightshift backups --place`: copies in a bucket."""
 
 import json
 import sqlite3
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.daemon import Said, Sandbox
+from tests.acceptance.daemon import CommandResult, Sandbox
 from tests.workers.s3_server import s3_server
 
 JOBS = """
@@ -29,17 +29,18 @@ PLAIN, SEALED = "s3://cards/plain", "s3://cards/sealed"
 
 
 class Shell(Sandbox):
-    """A sandbox whose commands are new processes: the library of object stores starts threads,
-    and a fork of a process that has used it hangs.
+    """A sandbox whose commands are new processes.
+
+    The object store library starts threads, and a fork of a process that used it hangs.
     """
 
-    def ask(self, *words: str, **_more: Any) -> Said:
+    def ask(self, *words: str, **_more: Any) -> CommandResult:
         """Run `nightshift words…` and return its exit status and output."""
         command = [sys.executable, "-m", "supervisor", *words]
         done = subprocess.run(
             command, cwd=self.root, env=self.environ, capture_output=True, text=True
         )
-        return Said(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")

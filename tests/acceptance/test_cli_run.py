@@ -1,4 +1,4 @@
-"""run, cancel, pause, resume: against one living supervisor."""
+"""run, cancel, pause and resume, with one running supervisor."""
 
 import json
 import signal
@@ -101,7 +101,7 @@ def test_a_disabled_job_is_refused(sandbox: Sandbox) -> None:
 def test_ctrl_c_while_waiting_leaves_the_run_alone(sandbox: Sandbox) -> None:
     waiting = sandbox.begin("run", "sleeper", "--wait")
     assert waiting.stdout is not None
-    # On a busy machine it is seen to be pending before.
+    # On a busy machine the run is pending first.
     assert any("sleeper: running" in line for line in iter(waiting.stdout.readline, ""))
 
     waiting.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""simulate, and the difference that an edit makes, as a user types it."""
+"""`nightshift simulate`, and the differences that an edit of jobs.yaml makes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""start, stop, reload, healthcheck, and everything that may keep a supervisor from starting."""
+"""start, stop, reload, healthcheck, and everything that can prevent a start."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-# --- a supervisor that lives ---------------------------------------------------------
+# --- a running supervisor ------------------------------------------------------------
 
 
 def test_a_second_supervisor_exits_1_and_names_the_first(sandbox: Sandbox) -> None:

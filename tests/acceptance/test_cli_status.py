@@ -1,4 +1,4 @@
-"""status, jobs, show, next: against one living supervisor."""
+"""status, jobs, show and next, with one running supervisor."""
 
 import json
 from collections.abc import Iterator

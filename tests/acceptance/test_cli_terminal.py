@@ -1,4 +1,4 @@
-"""What a person sees: the same verbs on a terminal of 60 columns."""
+"""The output of the verbs on a terminal of 60 columns."""
 
 import os
 import re
@@ -20,7 +20,7 @@ jobs:
   packer: {worker: "packer:work"}
   painter: {command: ["/usr/bin/printf", '\\033[31mred\\033[0m \\033[2J\\033]0;title\\007 end\\n']}
 """
-# It ends when someone opens the other end of the pipe.
+# It ends when the test opens the other end of the pipe.
 PACKER = """
 def work(params, report):
     report.progress(120e6, 380e6, "bytes")

@@ -1,4 +1,4 @@
-"""Every screen at 60, 80 and 120 columns: nothing broken but what is one long word."""
+"""Every screen at 60, 80 and 120 columns: only a single long word may exceed the width."""
 
 import re
 import sqlite3

@@ -1,4 +1,4 @@
-"""history, logs, explain, incidents without a supervisor: the ledger answers as it did."""
+"""history, logs, explain and incidents without a supervisor, read from the ledger."""
 
 import json
 import os
@@ -23,7 +23,7 @@ jobs:
   nightly: {command: ["true"], cron: "0 4 29 2 *"}
   sleeper: {command: [/bin/sleep, "60"]}
 """
-# Their answers hold no age, and do not name the next slot.
+# Their output holds no age, and does not name the next slot.
 QUESTIONS = [
     ("history", "--json"),
     ("history", "--state", "failed", "--since", "1h", "--json"),
@@ -53,7 +53,7 @@ Answers = dict[tuple[str, ...], tuple[int, str]]
 
 
 def asked(sandbox: Sandbox) -> Answers:
-    """Return exit status and standard output of each question."""
+    """Return exit status and standard output of each command."""
     found = {}
     for words in QUESTIONS:
         done = sandbox.ask(*words)
@@ -68,7 +68,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 @pytest.fixture(scope="module")
 def stopped() -> Iterator[tuple[Sandbox, Answers]]:
-    """A folder whose supervisor ran two jobs and stopped, and what it had answered."""
+    """Make a folder whose supervisor ran two jobs and stopped; with the answers it gave."""
     with Sandbox(JOBS) as sandbox:
         with supervised(sandbox):
             sandbox.ask("run", "talker", "broken", "--wait")
@@ -184,7 +184,7 @@ def test_a_run_that_a_killed_supervisor_left_open_is_not_said_to_run() -> None:
 
 @pytest.fixture
 def local() -> Iterator[Sandbox]:
-    """A folder in which one job has run, without a supervisor."""
+    """Make a folder in which one job has run, without a supervisor."""
     with Sandbox(JOBS) as sandbox:
         sandbox.ask("run", "talker", "broken", "--local")
         yield sandbox

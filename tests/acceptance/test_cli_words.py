@@ -1,4 +1,4 @@
-"""Places, moments and tables: what verbs are made of, as plain values."""
+"""Paths, times and tables: the plain values that the verbs use."""
 
 import os
 from datetime import UTC, datetime

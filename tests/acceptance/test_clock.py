@@ -1,4 +1,4 @@
-"""The clock is moved under a living supervisor: nothing twice, nothing lost without a row."""
+"""The clock moves under a running supervisor: no slot runs twice, and none lacks a record."""
 
 import signal
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
 
 
 class Harness(Clocked):
-    """A supervisor whose clock showed two o'clock a moment ago."""
+    """A supervisor whose clock has just passed two o'clock."""
 
     def ran_at(self, job: str, slot: datetime) -> list[str]:
-        """Each time that it ran for this slot."""
+        """Return the times at which the job ran for this slot."""
         return [each for each in self.ran(job) if datetime.fromisoformat(each) == slot]
 
     def until_all_is_reported(self, last: datetime) -> None:
-        """No slot from two o'clock to `last` ran twice or is lost."""
+        """Wait until no slot from two o'clock to `last` has run twice or lacks a record."""
         for job, step in STEPS.items():
             assert missing(self.sandbox, job, TWO, last, step) == []
             assert len(self.ran(job)) == len(set(self.ran(job)))
@@ -154,7 +154,7 @@ def test_an_edit_and_a_restart_run_nothing_that_was_not_due(end: signal.Signals)
         with supervised(sandbox) as supervisor:
             harness = Harness(sandbox, clock, supervisor)
             harness.set(TWO - A_MOMENT)
-            for job in STEPS:  # one that was still running would be an overlap afterwards
+            for job in STEPS:  # a run still open would be an overlap afterwards
                 until(lambda job=job: outcomes(sandbox, job).get(TWO) == "success schedule")
             supervisor.send_signal(end)
             supervisor.wait(10)

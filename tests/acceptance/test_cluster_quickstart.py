@@ -1,4 +1,4 @@
-"""Three hosts, one of them killed: what the trial of a cluster shows, and what it would find."""
+"""The cluster quickstart: three hosts, one of them killed; and the faults its report detects."""
 
 import re
 import subprocess

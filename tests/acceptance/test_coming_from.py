@@ -1,4 +1,4 @@
-"""docs/coming-from.md, as someone with a crontab types it; and its tables of other words."""
+"""docs/coming-from.md: its commands, and its tables of other schedulers' terms."""
 
 import re
 
@@ -37,7 +37,7 @@ def test_every_command_of_the_page_succeeds():
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_the_tables_say_what_check_answers(other: str) -> None:
-    """Our own keys are read as they are; each other word leads to the key in the table."""
+    """Our own keys are valid as they are; each other word leads to the key in the table."""
     section = (ROOT / PAGE).read_text().partition(f"## From {other}\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([\w-]+)`[^|]* \| (.*) \|$", section, flags=re.M)
     ours = {key.name for key in JOB_KEYS}

@@ -1,4 +1,4 @@
-"""Nothing escapes: six fugitives under four endings, and a child that was left behind."""
+"""No process outlives its run: six kinds of escape, four ways to end, and a leftover child."""
 
 import os
 import signal
@@ -11,26 +11,26 @@ import pytest
 
 from tests.acceptance import escape_attempts, raw_client
 from tests.acceptance.daemon import LIMIT_S, NIGHTSHIFT, Sandbox, living, supervised
-from tests.acceptance.find_processes import carrying, children, is_free_of
+from tests.acceptance.find_processes import children, is_in_no_process, pids_of_instance
 from tests.acceptance.ledger_reader import instance
 from tests.waiting import until
 
-FUGITIVES = ("deaf", "daemon", "restless", "statue", "mute", "nameless")
+ESCAPES = ("immune", "daemon", "forking", "stopped", "closed", "unmarked")
 GRACE_S = 0.3
-# From the moment that an end is asked for, by DESIGN: kill_grace + 2 s.
+# After the end is requested, by DESIGN: kill_grace + 2 s.
 WITHIN_S = GRACE_S + 2
 
 
-def command(fugitive: str) -> str:
-    """A string command, so that the shell gives each run a word of its own."""
+def command(escape: str) -> str:
+    """Return a string command, so that the shell gives each run its own token."""
     script = f"{sys.executable} -S {escape_attempts.__file__}"
-    return f"exec {script} {fugitive} {fugitive}-$NIGHTSHIFT_RUN"
+    return f"exec {script} {escape} {escape}-$NIGHTSHIFT_RUN"
 
 
 def jobs() -> str:
     lines = [f"defaults: {{kill_grace: {GRACE_S}s}}", "max_concurrent: 9"]
     lines += [f"shutdown_grace: {GRACE_S}s", "jobs:"]
-    for name in FUGITIVES:
+    for name in ESCAPES:
         said = f"command: {command(name)!r}"
         lines.append(f"  {name}: {{{said}}}")
         lines.append(f"  {name}-late: {{{said}, timeout: 600ms}}")
@@ -45,28 +45,28 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def begin(sandbox: Sandbox, job: str, fugitive: str) -> int:
-    """Request a run and wait until it is at work; its number."""
+def begin(sandbox: Sandbox, job: str, escape: str) -> int:
+    """Request a run, wait until its command is running, and return its number."""
     (run,) = sandbox.json("run", job)["runs"]
-    until(lambda: Path(sandbox.root, f"{fugitive}-{run}").exists())
+    until(lambda: Path(sandbox.root, f"{escape}-{run}").exists())
     return int(run)
 
 
-def timed_out(sandbox: Sandbox, fugitive: str) -> tuple[int, str]:
-    run = begin(sandbox, f"{fugitive}-late", fugitive)
+def timed_out(sandbox: Sandbox, escape: str) -> tuple[int, str]:
+    run = begin(sandbox, f"{escape}-late", escape)
     until(lambda: raw_client.run(sandbox, run)["state"] != "running")
     return run, "failed"
 
 
-def cancelled(sandbox: Sandbox, fugitive: str) -> tuple[int, str]:
-    run = begin(sandbox, fugitive, fugitive)
+def cancelled(sandbox: Sandbox, escape: str) -> tuple[int, str]:
+    run = begin(sandbox, escape, escape)
     sandbox.says("cancel", str(run))
     return run, "cancelled"
 
 
-def replaced(sandbox: Sandbox, fugitive: str) -> tuple[int, str]:
-    job = f"{fugitive}-replaced"
-    run = begin(sandbox, job, fugitive)
+def replaced(sandbox: Sandbox, escape: str) -> tuple[int, str]:
+    job = f"{escape}-replaced"
+    run = begin(sandbox, job, escape)
     sandbox.says("run", job)
     return run, "cancelled"
 
@@ -74,29 +74,29 @@ def replaced(sandbox: Sandbox, fugitive: str) -> tuple[int, str]:
 Ending = Callable[[Sandbox, str], tuple[int, str]]
 
 
-@pytest.mark.parametrize("fugitive", FUGITIVES)
+@pytest.mark.parametrize("escape", ESCAPES)
 @pytest.mark.parametrize("end", [timed_out, cancelled, replaced])
-def test_not_one_process_is_left(sandbox: Sandbox, end: Ending, fugitive: str) -> None:
-    run, state = end(sandbox, fugitive)
+def test_not_one_process_is_left(sandbox: Sandbox, end: Ending, escape: str) -> None:
+    run, state = end(sandbox, escape)
 
-    until(lambda: is_free_of(f"{fugitive}-{run}"), within_s=WITHIN_S)
+    until(lambda: is_in_no_process(f"{escape}-{run}"), within_s=WITHIN_S)
 
     until(lambda: raw_client.run(sandbox, run)["state"] == state)
     if end is replaced:
-        until(lambda: Path(sandbox.root, f"{fugitive}-{run + 1}").exists())
+        until(lambda: Path(sandbox.root, f"{escape}-{run + 1}").exists())
         sandbox.says("cancel", str(run + 1))
-        until(lambda: is_free_of(f"{fugitive}-{run + 1}"), within_s=WITHIN_S)
+        until(lambda: is_in_no_process(f"{escape}-{run + 1}"), within_s=WITHIN_S)
 
 
 def test_not_one_process_is_left_after_a_shutdown() -> None:
     with Sandbox(jobs()) as sandbox:
         with supervised(sandbox) as supervisor:
-            tokens = [f"{name}-{begin(sandbox, name, name)}" for name in FUGITIVES]
+            tokens = [f"{name}-{begin(sandbox, name, name)}" for name in ESCAPES]
 
             sandbox.says("stop")
 
             assert supervisor.wait(WITHIN_S) == 0
-        assert [token for token in tokens if not is_free_of(token)] == []
+        assert [token for token in tokens if not is_in_no_process(token)] == []
 
 
 HOLD = """
@@ -108,7 +108,7 @@ sys.stdin.read()
 
 
 def test_a_stop_names_what_sigkill_does_not_end_and_is_over_in_time() -> None:
-    """A process that another one traces from outside cannot be reaped."""
+    """A process traced by another process outside the run cannot be reaped."""
     jobs = f"shutdown_grace: {GRACE_S}s\njobs:\n  held: {{command: 'sleep 600'}}\n"
     with Sandbox(jobs) as sandbox, supervised(sandbox, "--log-format", "text") as supervisor:
         (number,) = sandbox.json("run", "held")["runs"]
@@ -155,7 +155,7 @@ def test_when_it_is_quiet_only_one_idle_keeper_is_left() -> None:
         f"  nap-{n}: {{command: 'sleep 0.5', run_on_startup: true}}\n" for n in range(4)
     )
     with Sandbox(jobs) as sandbox, supervised(sandbox) as supervisor:
-        until(lambda: len(carrying(instance(sandbox))) > 5)
+        until(lambda: len(pids_of_instance(instance(sandbox))) > 5)
 
         (fork_server,) = children(supervisor.pid)
 
@@ -163,7 +163,7 @@ def test_when_it_is_quiet_only_one_idle_keeper_is_left() -> None:
 
 
 def test_a_job_that_leaves_a_child_has_succeeded_and_the_child_is_named(sandbox: Sandbox) -> None:
-    for _ in range(2):  # the second run finds its job free
+    for _ in range(2):  # the job is free for the second run
         (number,) = sandbox.json("run", "parent")["runs"]
         until(lambda number=number: raw_client.run(sandbox, number)["strays"])
 
@@ -173,7 +173,7 @@ def test_a_job_that_leaves_a_child_has_succeeded_and_the_child_is_named(sandbox:
         assert newest["duration_seconds"] < 2
         (stray,) = newest["strays"]
         pid, argv = stray.split(" ", 1)
-        # It may have been caught before it became a `sleep`.
+        # Its listing may show the state before it became `sleep`.
         assert argv in ("sleep 600", "[sleep]", "/bin/sh -c sleep 600 & echo done")
         assert not Path("/proc", pid).exists()
         assert f"It left behind {stray}, which was killed." in sandbox.says("explain", "parent")

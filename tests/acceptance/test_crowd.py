@@ -1,7 +1,7 @@
-"""Very many bad clients and a dead world outside: each minute is acted on as ever.
+"""Very many bad clients and unresponsive servers: the service handles each minute on time.
 
 The clients are slow, silent, huge, deaf and many; every heartbeat and every alert goes
-to a server that takes a call and never answers.
+to a server that accepts connections and never answers.
 """
 
 import contextlib
@@ -33,44 +33,44 @@ MINUTES = 5
 FIRST = datetime(2026, 2, 9, 2, tzinfo=UTC)
 SLOTS = [FIRST + n * MINUTE for n in range(MINUTES)]
 BEFORE = timedelta(milliseconds=300)
-# The crowd and the service share a machine that may have more to do.
+# The clients and the service share a machine that may be busy.
 PATIENCE_S = 10.0
 
-# What each kind says first, and what it goes on with for as long as it is listened to.
+# What each kind sends first, and what it sends repeatedly while it is connected.
 SILENT = (b"", b"")
 SLOW = (b"GET /v1/status HTTP/1.1\r\nX-Slow: ", b"x")
 HUGE = (b"POST /v1/run-all HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n", bytes(1 << 16))
 ENDLESS = (b"GET /v1/status HTTP/1.1\r\nX-Long: ", b"x" * (1 << 16))
 DEAF = (b"", b"GET /openapi.json HTTP/1.1\r\nHost: nightshift\r\n\r\n" * 4)
-# The patient alone fill every place; the others push in.
-EVERYBODY = (SILENT, SLOW) * (ClientLimits().clients // 2) + (HUGE, ENDLESS, DEAF) * 8
+# The slow and silent clients alone fill every place; the others compete for one.
+ALL_KINDS = (SILENT, SLOW) * (ClientLimits().clients // 2) + (HUGE, ENDLESS, DEAF) * 8
 
 
-class Guest:
-    """A client of one kind that comes back whenever it is hung up on, and reads nothing."""
+class BadClient:
+    """A client of one kind that reconnects when it is disconnected, and reads nothing."""
 
     def __init__(self, sandbox: Sandbox, kind: tuple[bytes, bytes]) -> None:
         self._path = str(sandbox.socket)
         self._greeting, self._rest = kind
-        self._come()
+        self._connect()
 
-    def press(self) -> None:
-        """Say some more; if nobody listens any longer, come again."""
+    def send_more(self) -> None:
+        """Send some more; reconnect if the server has closed the connection."""
         try:
             if self._rest:
                 self._socket.send(self._rest)
             elif self._socket.recv(1) == b"":
                 raise BrokenPipeError
         except BlockingIOError:
-            pass  # it takes no more, or has not answered: neither is an end
+            pass  # the buffer is full, or no answer yet: still connected
         except OSError:
-            self.leave()
-            self._come()
+            self.close()
+            self._connect()
 
-    def leave(self) -> None:
+    def close(self) -> None:
         self._socket.close()
 
-    def _come(self) -> None:
+    def _connect(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(5)
         self._socket.connect(self._path)
@@ -80,14 +80,14 @@ class Guest:
 
 
 class Crowd:
-    """More clients than are let in, some of each kind."""
+    """More clients than the server admits, some of each kind."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self._guests = [Guest(sandbox, kind) for kind in EVERYBODY]
+        self._clients = [BadClient(sandbox, kind) for kind in ALL_KINDS]
 
-    def press(self) -> None:
-        for guest in self._guests:
-            guest.press()
+    def send_more(self) -> None:
+        for client in self._clients:
+            client.send_more()
 
     def __enter__(self) -> "Crowd":
         return self
@@ -98,13 +98,13 @@ class Crowd:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for guest in self._guests:
-            guest.leave()
+        for client in self._clients:
+            client.close()
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """Its world outside takes every call (the kernel does) and answers none."""
+    """Make a sandbox whose external server accepts connections (the kernel does) and is mute."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as dead, Sandbox(JOBS) as made:
         made.environ["DEAD"] = f"http://127.0.0.1:{dead.getsockname()[1]}/x"
         yield made
@@ -115,10 +115,10 @@ def test_neither_a_crowd_nor_a_dead_world_outside_delays_a_minute(sandbox: Sandb
     with supervised(sandbox) as supervisor, Crowd(sandbox) as crowd:
         for slot in SLOTS:
             clock.set((slot - BEFORE).isoformat(sep=" ").removesuffix("+00:00"))
-            supervisor.send_signal(signal.SIGCHLD)  # it looks at the clock, and does no more
-            crowd.press()
+            supervisor.send_signal(signal.SIGCHLD)  # makes it read the clock and does nothing else
+            crowd.send_more()
             until(lambda slot=slot: slot in outcomes(sandbox, "noter"), PATIENCE_S)
-            crowd.press()
+            crowd.send_more()
             until(lambda slot=slot: has_ended(sandbox, slot), PATIENCE_S)
 
             until(lambda slot=slot: minute_of_tick(sandbox) == slot, PATIENCE_S)
@@ -133,7 +133,7 @@ def test_neither_a_crowd_nor_a_dead_world_outside_delays_a_minute(sandbox: Sandb
 
 
 def minute_of_tick(sandbox: Sandbox) -> datetime | None:
-    """The minute that the service acted on last, as it says itself; None: no answer yet."""
+    """Return the minute that the service handled last, as it reports; None: no answer yet."""
     with contextlib.suppress(TimeoutError):
         reported = datetime.fromisoformat(raw_client.status(sandbox)["tick"]["last_at"])
         return reported.replace(second=0, microsecond=0)
@@ -141,13 +141,13 @@ def minute_of_tick(sandbox: Sandbox) -> datetime | None:
 
 
 def has_ended(sandbox: Sandbox, slot: datetime) -> bool:
-    """Whether both jobs have an outcome of this slot."""
+    """Return whether both jobs have an outcome of this slot."""
     ends = [outcomes(sandbox, job).get(slot, "") for job in ("noter", "flaky")]
     return [each.split(" ")[0] for each in ends] == ["success", "failed"]
 
 
 def began_at(sandbox: Sandbox) -> list[tuple[datetime, datetime]]:
-    """The slot and the beginning of every attempt."""
+    """Return the slot and the beginning of every attempt."""
     query = "SELECT slot, a.started_at FROM attempts a JOIN runs ON runs.id = a.run"
     return [
         (datetime.fromisoformat(slot), datetime.fromisoformat(began))
@@ -156,7 +156,7 @@ def began_at(sandbox: Sandbox) -> list[tuple[datetime, datetime]]:
 
 
 def test_readers_that_never_read_a_log_cost_little_memory(sandbox: Sandbox) -> None:
-    """Each asks for 1.7 MB; what is buffered is bounded for each."""
+    """Each client requests 1.7 MB; the buffer of each is bounded."""
     sandbox.config.write_text("jobs: {a: {command: 'yes 0123456789abcdef | head -c 1700000'}}")
     with supervised(sandbox):
         sandbox.says("run", "a", "--wait")

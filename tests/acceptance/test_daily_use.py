@@ -1,4 +1,4 @@
-"""README.md and the pages of every day, as they are typed: blocks, and commands in sentences."""
+"""README.md and the pages of daily use: their blocks, and commands within sentences."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ PAGES = ("README.md", "docs/daily-use.md", "docs/your-own-jobs.md", "docs/worker
 (RESTORE,) = blocks("docs/workers.md", "sh")
 (TRY,) = blocks("docs/your-own-jobs.md", "sh")
 (UPGRADE,) = blocks("docs/upgrading.md", "sh")
-# Three jobs that failed are three incidents; the third is the one that the page acknowledges.
+# Three jobs that failed are three incidents; the page acknowledges the third.
 A_DAY = """
 timezone: America/New_York
 defaults: {kill_grace: 100ms}
@@ -29,12 +29,12 @@ jobs:
   report: {command: "echo read 3 lines", cron: "0 2 * * *"}
   long: {command: "sleep 600"}
 """
-# Typed by other tests: what stays in its terminal, and what writes jobs.yaml.
+# Run by other tests: those that stay in the terminal, and those that write jobs.yaml.
 ELSEWHERE = {"nightshift web", "nightshift init", "nightshift start"}
 
 
 def in_the_text() -> list[str]:
-    """The commands that these pages name within their sentences."""
+    """Return the commands that these pages name within their sentences."""
     texts = [
         re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.M | re.S) for page in PAGES
     ]
@@ -96,7 +96,7 @@ def test_a_command_in_the_text_is_one(served: Sandbox, command: str) -> None:
     if command.startswith("curl") and shutil.which("curl") is None:
         pytest.skip("there is no curl")
     command = re.sub(r"\bJOB\b", "backup-database", command)
-    # Without a supervisor: in a state folder that none holds.
+    # Without a supervisor: in a state folder that is not in use.
     alone = " --state alone" if "--local" in command else ""
 
     assert typed(served, [command + alone])
@@ -104,7 +104,7 @@ def test_a_command_in_the_text_is_one(served: Sandbox, command: str) -> None:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Sandbox]:
-    """The shipped jobs after a run of each, with a service that may be asked."""
+    """Run each of the shipped jobs once; the service keeps running."""
     with Webhook() as hook, Sandbox((ROOT / "jobs.yaml").read_text()) as sandbox:
         sandbox.environ["NOTIFICATION_WEBHOOK_URL"] = hook.url
         sandbox.state = sandbox.root / "var" / "state"

@@ -1,7 +1,7 @@
-"""Supervisor, fork server, keepers and workers are killed, singly and together, at any moment.
+"""Supervisor, fork server, keepers and workers are killed, singly and together, at any time.
 
-Within two seconds nothing of theirs lives; the next start settles every row.
-The seed of a series of kills is printed: TEST_SEED=<it> plays the same one again.
+Within two seconds no process of theirs is left; the next start settles every row.
+The seed of a series of kills is printed: TEST_SEED=<seed> repeats the series.
 """
 
 import contextlib
@@ -18,14 +18,14 @@ import pytest
 from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import Sandbox, supervised
-from tests.acceptance.find_processes import carrying, children, parent, zombies_of
+from tests.acceptance.find_processes import children, parent, pids_of_instance, zombies_of
 from tests.acceptance.ledger_reader import MINUTE, instance, missing, outcomes, rows
 from tests.signals import kill, send
 from tests.waiting import until
 
 GONE_WITHIN_S = 2.0
-# One that tells on itself if another of its runs, or anything of one, lives beside it; and
-# one that leaves orphans all the while.
+# ALONE writes to `doubled` if another of its runs, or a process of one, is still alive;
+# ORPHANS leaves orphans all the time.
 ALONE = "exec 9> alone.lock; flock -n 9 || echo $NIGHTSHIFT_RUN >> doubled; sleep 1"
 ORPHANS = "while :; do setsid sleep 600 & sleep 0.05; done"
 WORKER = """
@@ -55,7 +55,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def fork_server_of(supervisor: int) -> int:
-    """The fork server's pid; 0: there is none just now."""
+    """Return the fork server's pid; 0: there is none at this moment."""
     return next((pid for pid in children(supervisor) if _leads(pid)), 0)
 
 
@@ -74,8 +74,8 @@ def _leads(pid: int) -> bool:
     return False
 
 
-def at_work(sandbox: Sandbox, supervisor: int) -> None:
-    """Wait until all three jobs have processes, and their pids have been reported."""
+def until_all_run(sandbox: Sandbox, supervisor: int) -> None:
+    """Wait until all three jobs have processes and their pids have been reported."""
     until(lambda: len(workers_of(supervisor)) >= 3 and Path(sandbox.root, "alone.lock").exists())
     until(lambda: all(run["pid"] for run in raw_client.status(sandbox)["runs"]))
 
@@ -86,23 +86,25 @@ def at_work(sandbox: Sandbox, supervisor: int) -> None:
 def test_nothing_outlives_the_supervisor(sandbox: Sandbox) -> None:
     with supervised(sandbox) as supervisor:
         mark = instance(sandbox)
-        at_work(sandbox, supervisor.pid)
+        until_all_run(sandbox, supervisor.pid)
 
         supervisor.kill()
         supervisor.wait()
 
-        until(lambda: not carrying(mark), within_s=GONE_WITHIN_S)
+        until(lambda: not pids_of_instance(mark), within_s=GONE_WITHIN_S)
 
 
 def test_nothing_outlives_the_fork_server_but_the_service_goes_on(sandbox: Sandbox) -> None:
     with supervised(sandbox) as supervisor:
-        at_work(sandbox, supervisor.pid)
+        until_all_run(sandbox, supervisor.pid)
         fork_server = fork_server_of(supervisor.pid)
         before = {fork_server, *keepers_of(supervisor.pid), *workers_of(supervisor.pid)}
 
         kill(fork_server)
 
-        until(lambda: not before & set(carrying(instance(sandbox))), within_s=GONE_WITHIN_S)
+        until(
+            lambda: not before & set(pids_of_instance(instance(sandbox))), within_s=GONE_WITHIN_S
+        )
         until(lambda: len(workers_of(supervisor.pid)) >= 2)
         assert zombies_of(supervisor.pid) == []
         assert raw_client.status(sandbox)["keeper_deaths"] >= 3
@@ -110,7 +112,7 @@ def test_nothing_outlives_the_fork_server_but_the_service_goes_on(sandbox: Sandb
 
 def test_a_keeper_takes_its_own_run_along_and_that_run_is_tried_again(sandbox: Sandbox) -> None:
     with supervised(sandbox) as supervisor:
-        at_work(sandbox, supervisor.pid)
+        until_all_run(sandbox, supervisor.pid)
         (run,) = [r for r in raw_client.status(sandbox)["runs"] if r["job"] == "orphans"]
         others = {r["pid"] for r in raw_client.status(sandbox)["runs"] if r["job"] == "worker"}
 
@@ -123,7 +125,7 @@ def test_a_keeper_takes_its_own_run_along_and_that_run_is_tried_again(sandbox: S
 
 def test_a_worker_that_is_killed_has_failed_by_a_foreign_signal(sandbox: Sandbox) -> None:
     with supervised(sandbox) as supervisor:
-        at_work(sandbox, supervisor.pid)
+        until_all_run(sandbox, supervisor.pid)
         (run,) = [r for r in raw_client.status(sandbox)["runs"] if r["job"] == "worker"]
 
         kill(run["pid"])
@@ -139,7 +141,7 @@ def test_a_worker_that_is_killed_has_failed_by_a_foreign_signal(sandbox: Sandbox
 
 
 def kill_all_three(supervisor: int) -> None:
-    """In one instant, so that none of them can do anything about it."""
+    """Kill all three in one instant, so that none of them can react."""
     doomed = [supervisor, fork_server_of(supervisor), *keepers_of(supervisor)]
     send(signal.SIGSTOP, *doomed)
     kill(*doomed)
@@ -149,14 +151,14 @@ def test_what_outlives_all_three_is_swept_by_the_next_start_and_rows_are_settled
     sandbox: Sandbox,
 ) -> None:
     with supervised(sandbox) as supervisor:
-        at_work(sandbox, supervisor.pid)
+        until_all_run(sandbox, supervisor.pid)
         mark = instance(sandbox)
         kill_all_three(supervisor.pid)
         supervisor.wait()
-    left = carrying(mark)
+    left = pids_of_instance(mark)
 
     with supervised(sandbox, "--log-format", "text") as supervisor:
-        again = set(carrying(mark))
+        again = set(pids_of_instance(mark))
 
     assert left
     assert not again & set(left)
@@ -165,7 +167,7 @@ def test_what_outlives_all_three_is_swept_by_the_next_start_and_rows_are_settled
     assert set(causes) <= {("the supervisor died",)}
     of_the_first_life = rows(sandbox, "SELECT state, reason FROM runs WHERE id <= 3")
     assert {state for state, _ in of_the_first_life} <= {"interrupted", "success"}
-    assert carrying(mark) == []
+    assert pids_of_instance(mark) == []
 
 
 def test_two_services_on_one_host_do_not_touch_each_others_jobs(sandbox: Sandbox) -> None:
@@ -173,10 +175,10 @@ def test_two_services_on_one_host_do_not_touch_each_others_jobs(sandbox: Sandbox
         Path(other.root, "steady.py").write_text(WORKER)
         other.environ["PYTHONPATH"] = str(other.root)
         with supervised(other) as neighbour:
-            at_work(other, neighbour.pid)
+            until_all_run(other, neighbour.pid)
             runs = [r["pid"] for r in other.json("status")["runs"] if r["job"] != "alone"]
             with supervised(sandbox) as supervisor:
-                at_work(sandbox, supervisor.pid)
+                until_all_run(sandbox, supervisor.pid)
                 kill_all_three(supervisor.pid)
                 supervisor.wait()
 
@@ -215,21 +217,21 @@ Choice = Callable[[int, random.Random], list[int]]
 VICTIMS: tuple[Choice, ...] = (supervisor_alone, the_fork_server, a_keeper, a_worker, all_three)
 
 
-def wait_a_moment(seconds: float) -> None:
-    """The only wait for time itself: the moment of a death is the thing under test."""
+def wait_for(seconds: float) -> None:
+    """Wait for this time, the only such wait: the moment of a death is the thing under test."""
     deadline = time.monotonic() + seconds
     until(lambda: time.monotonic() >= deadline)
 
 
 def go_to_next_minute(clock: Clock, sandbox: Sandbox, supervisor: int) -> None:
-    """Now is a moment before a minute that has not been; who listens already receives of it."""
+    """Move the clock to just before the next minute; a live service is made to read it."""
     clock.move(59.9 - clock.now.second - clock.now.microsecond / 1e6)
     if sandbox.socket.exists():
         os.kill(supervisor, signal.SIGHUP)
 
 
-def kill_again_and_again(sandbox: Sandbox, clock: Clock, kills: int, seed: int) -> None:
-    """A minute begins, a moment goes by, someone dies; a dead supervisor is begun again."""
+def kill_repeatedly(sandbox: Sandbox, clock: Clock, kills: int, seed: int) -> None:
+    """Kill a random process after each new minute begins, and restart a dead supervisor."""
     dice = random.Random(seed)
     with open(sandbox.root / "log", "w") as log:
         supervisor = sandbox.begin("start", stdout=log, stderr=log)
@@ -238,9 +240,9 @@ def kill_again_and_again(sandbox: Sandbox, clock: Clock, kills: int, seed: int) 
             if supervisor.poll() is not None:
                 supervisor = sandbox.begin("start", stdout=log, stderr=log)
             go_to_next_minute(clock, sandbox, supervisor.pid)
-            wait_a_moment(dice.uniform(0, 0.8))
+            wait_for(dice.uniform(0, 0.8))
             kill(*dice.choice(VICTIMS)(supervisor.pid, dice))
-            wait_a_moment(0.02)
+            wait_for(0.02)
         supervisor.kill()
         supervisor.wait()
 
@@ -249,8 +251,8 @@ def count_descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def play(sandbox: Sandbox, kills: int) -> None:
-    """A series of kills, and then the account of it."""
+def kill_and_check(sandbox: Sandbox, kills: int) -> None:
+    """Kill at random, then check that nothing was lost, doubled or left over."""
     seed = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(10**6)))
     print(f"TEST_SEED={seed}", file=sys.stderr)
     clock = Clock(sandbox, "2026-02-09 01:59:59")
@@ -262,11 +264,11 @@ def play(sandbox: Sandbox, kills: int) -> None:
         descriptors = count_descriptors(supervisor.pid)
         first = min(outcomes(sandbox, "alone"))
 
-    kill_again_and_again(sandbox, clock, kills, seed)
+    kill_repeatedly(sandbox, clock, kills, seed)
     with supervised(sandbox) as supervisor:
         until(lambda: len(raw_client.status(sandbox)["runs"]) == 2)
         mark, last = instance(sandbox), clock.now.replace(second=0, microsecond=0)
-        # A keeper that waits for a run has a few, and more of them wait when launches came late.
+        # A keeper waiting for a run holds a few, and more keepers wait when launches were late.
         until(lambda: count_descriptors(supervisor.pid) <= descriptors + 2)
         zombies = zombies_of(supervisor.pid)
 
@@ -275,16 +277,16 @@ def play(sandbox: Sandbox, kills: int) -> None:
     assert rows(sandbox, "SELECT id FROM runs WHERE state IN ('pending', 'running')") == []
     assert not Path(sandbox.root, "doubled").exists()
     assert zombies == []
-    assert carrying(mark) == []
+    assert pids_of_instance(mark) == []
     assert os.listdir(sandbox.state / "tmp") == []
     assert len(os.listdir(sandbox.state)) <= 12
 
 
 def test_a_dozen_kills_at_any_moment_leave_one_outcome_a_slot(sandbox: Sandbox) -> None:
-    play(sandbox, 12)
+    kill_and_check(sandbox, 12)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_hundred_kills_at_any_moment_leave_one_outcome_a_slot(sandbox: Sandbox) -> None:
-    play(sandbox, 100)
+    kill_and_check(sandbox, 100)

@@ -1,6 +1,6 @@
-"""docs/deployment.md, the plain way, as a person types it: each command must succeed.
+"""docs/deployment.md, the plain installation: each command must succeed.
 
-The other ways need a container engine: tests/deployment types them.
+The other ways need a container engine and are tested in tests/deployment.
 """
 
 from tests.acceptance.daemon import Sandbox
@@ -14,7 +14,7 @@ def test_every_command_of_the_plain_way_succeeds():
         try:
             printed = typed(sandbox, commands)
         finally:
-            sandbox.ask("stop")  # if a command before it has failed
+            sandbox.ask("stop")  # in case an earlier command failed
 
         assert len(commands) == 3
         assert "healthy" in printed

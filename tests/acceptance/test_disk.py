@@ -1,7 +1,7 @@
-"""A state folder that fails: full, read-only, locked, damaged, from the future.
+"""A state folder that fails: full, read-only, locked, damaged, of a newer version.
 
-No record, no launch: due runs wait with that cause; what ended meanwhile is written
-first when the ledger can be written again.
+Without a record nothing is launched: due runs wait with that cause. Runs that end meanwhile
+are written first when the ledger is writable again.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ RECOVERED_WITHIN_S = 12.0
 
 
 class ServiceOnDisk:
-    """A supervisor at 01:59 with a living run, over a state folder that may be spoilt."""
+    """A supervisor at 01:59 with a running job, over a state folder that tests may break."""
 
     def __init__(
         self, sandbox: Sandbox, clock: Clock, supervisor: "subprocess.Popen[str]"
@@ -49,18 +49,18 @@ class ServiceOnDisk:
         until(lambda: self.status()["runs"])
 
     def go_to_two(self) -> None:
-        """Set the clock; a SIGCHLD makes the service look at it and does nothing else."""
+        """Set the clock; SIGCHLD makes the service read it and does nothing else."""
         self.clock.set("2026-02-09 01:59:59.8")
         self.supervisor.send_signal(signal.SIGCHLD)
 
-    def let_the_reader_end(self) -> None:
+    def end_reader(self) -> None:
         Path(self.sandbox.root, "fifo").write_text("go on\n")
 
     def status(self) -> dict[str, Any]:
         return raw_client.status(self.sandbox)
 
     def waiting_run(self) -> dict[str, Any]:
-        """The open run of the slot; {} before it is due."""
+        """Return the open run of the slot; {} before it is due."""
         return next((run for run in self.status()["runs"] if run["job"] == "minutely"), {})
 
 
@@ -73,10 +73,10 @@ def service(sandbox: Sandbox) -> Iterator[ServiceOnDisk]:
 
 
 def no_record_no_launch(service: ServiceOnDisk, words: str, fix: Callable[[], None]) -> None:
-    """What the ledger's problem must look like, and its end."""
+    """Check that no run starts while the ledger fails, and that `fix` brings recovery."""
     service.go_to_two()
     waiting_for_the_ledger(service, words)
-    service.let_the_reader_end()
+    service.end_reader()
     until(lambda: all(run["id"] != service.reader for run in service.status()["runs"]))
     assert outcomes(service.sandbox, "minutely") == {}
 
@@ -91,7 +91,7 @@ def no_record_no_launch(service: ServiceOnDisk, words: str, fix: Callable[[], No
 
 
 def waiting_for_the_ledger(service: ServiceOnDisk, words: str) -> None:
-    """The due run is not launched; the service lives and says that it is not ready."""
+    """Check that the due run waits, and that the service is alive but not ready."""
     until(lambda: service.waiting_run().get("cause", "").startswith("waits for the ledger"))
 
     waiting = service.waiting_run()
@@ -111,7 +111,7 @@ def log_of(sandbox: Sandbox) -> str:
 
 @pytest.fixture
 def small_disk() -> Iterator[Sandbox]:
-    """A service whose state folder is a disk of 8 MiB."""
+    """Start a service whose state folder is a disk of 8 MiB."""
     with Sandbox(JOBS) as sandbox:
         sandbox.state.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(sandbox.state)]
@@ -126,7 +126,7 @@ def small_disk() -> Iterator[Sandbox]:
 
 
 def fill(disk: Path) -> None:
-    """Not one byte more fits."""
+    """Fill the disk to the last byte."""
     with open(disk / "filler", "ab", buffering=0) as filler, contextlib.suppress(OSError):
         while True:
             filler.write(bytes(1 << 16))
@@ -140,7 +140,7 @@ def test_on_a_full_disk_due_runs_wait_and_ends_are_not_forgotten(small_disk: San
     with service(small_disk) as found:
         ballast = small_disk.state / "ballast"
         fill(small_disk.state)
-        found.sandbox.ask("resume", "minutely")  # what is recorded of it takes the ballast
+        found.sandbox.ask("resume", "minutely")  # its record takes the ballast's space
         until(lambda: not ballast.exists())
         fill(small_disk.state)
 
@@ -177,7 +177,7 @@ def test_on_a_read_only_disk_it_does_not_start_and_says_why(small_disk: Sandbox)
 
 @pytest.fixture
 def failing_disk() -> Iterator[tuple[Sandbox, Path]]:
-    """A service on a disk that turns read-only at its first error, and where to make one."""
+    """Start a service on a disk that turns read-only at its first error, and its error switch."""
     with Sandbox(JOBS) as sandbox:
         sandbox.state.mkdir()
         image = sandbox.root / "image"
@@ -201,7 +201,7 @@ def failing_disk() -> Iterator[tuple[Sandbox, Path]]:
 
 
 def mounted(image: Path, folder: Path) -> bool:
-    """Whether an image of ext4 lies at a folder now."""
+    """Return whether an ext4 image is mounted at a folder."""
     mount = ["mount", "-t", "ext4", "-o", "loop,errors=remount-ro", str(image), str(folder)]
     return subprocess.run(mount, capture_output=True).returncode == 0
 
@@ -216,7 +216,7 @@ def test_a_disk_that_turns_read_only_forbids_launches_until_a_start_on_a_sound_o
 
         found.go_to_two()
         waiting_for_the_ledger(found, "")
-        found.let_the_reader_end()
+        found.end_reader()
         until(lambda: all(run["id"] != found.reader for run in found.status()["runs"]))
         assert found.supervisor.poll() is None
     assert found.supervisor.returncode == 0
@@ -283,7 +283,7 @@ def test_on_a_full_disk_it_starts_by_giving_up_its_ballast(small_disk: Sandbox) 
     assert not (small_disk.state / "ballast").exists()
 
 
-# --- other programs, other times --------------------------------------------------------
+# --- other programs, other versions -----------------------------------------------------
 
 
 @pytest.fixture
@@ -354,7 +354,7 @@ def test_a_ledger_damaged_while_in_use_is_set_aside_and_nothing_that_lives_is_fo
         (incident,) = found.status()["incidents"]
         assert (incident["kind"], incident["severity"]) == ("damage", "critical")
         assert raw_client.run(sandbox, found.reader)["state"] == "running"
-        found.let_the_reader_end()
+        found.end_reader()
         until(lambda: raw_client.run(sandbox, found.reader)["state"] == "success")
 
     assert rows(sandbox, "SELECT state FROM runs WHERE id = ?", found.reader) == [("success",)]
@@ -374,7 +374,7 @@ def test_a_ledger_deleted_while_in_use_is_written_anew_and_nothing_is_lost(
 
 
 def outcomes_if_any(sandbox: Sandbox) -> dict[datetime, str]:
-    """The outcomes of the minutely job; {} while there is no ledger to ask."""
+    """Return the outcomes of the minutely job; {} while there is no ledger."""
     with contextlib.suppress(sqlite3.Error):
         return outcomes(sandbox, "minutely")
     return {}

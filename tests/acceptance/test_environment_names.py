@@ -1,4 +1,4 @@
-"""The shipped jobs.yaml run with every name of its users set: what each changes."""
+"""The shipped jobs.yaml with each environment variable of its users set: what each changes."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""explain JOB --at TIME: why a slot ran, waited, was skipped or missed, from the ledger."""
+"""`nightshift explain JOB --at TIME`: why a slot ran, waited, was skipped or missed."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ LATER = THREE + timedelta(days=1, minutes=30)
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """After two slots (03:00 and 03:01 in Berlin) and an absence of a day and a half hour."""
+    """Make a ledger with two slots (03:00 and 03:01 in Berlin) and an absence of 24.5 hours."""
     with Sandbox(JOBS) as sandbox:
         clock = Clock(sandbox, "2026-02-09 01:59:01")
         with supervised(sandbox) as supervisor:

@@ -1,4 +1,4 @@
-"""docs/first-five-minutes.md, as a newcomer types it: an empty home, no configuration."""
+"""docs/first-five-minutes.md, in an empty home without a configuration."""
 
 import os
 import signal
@@ -22,9 +22,9 @@ OWN_JOB, BACKUP, ALERT = (block.splitlines() for block in blocks(PAGE, "sh"))
 
 @pytest.fixture
 def home() -> Iterator[Sandbox]:
-    """An empty folder that is the home, and nothing in the environment."""
+    """Return an empty folder that is the home, in an otherwise empty environment."""
     with Sandbox() as sandbox:
-        if os.geteuid() != 0:  # root's state folder is /var/lib/nightshift, which is the machine's
+        if os.geteuid() != 0:  # root's state folder is the machine's: /var/lib/nightshift
             del sandbox.environ["NIGHTSHIFT_STATE_DIR"]
             sandbox.state = sandbox.root / ".local" / "state" / "nightshift"
             sandbox.socket = sandbox.state / "nightshift.sock"
@@ -33,7 +33,7 @@ def home() -> Iterator[Sandbox]:
 
 @contextmanager
 def in_a_terminal(home: Sandbox, command: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run what stays in its terminal until it answers, and end it afterwards."""
+    """Run a command that stays in its terminal until it answers, and end it afterwards."""
     install(home)
     path = f"{home.root / 'bin'}:{home.environ['PATH']}"
     service = subprocess.Popen(
@@ -61,7 +61,7 @@ def test_a_job_runs_in_the_minute_after_the_start(home: Sandbox, init: str) -> N
 
     with in_a_terminal(home, OWN_JOB[1]) as service:
         clock.set("2026-02-09 01:59:59")
-        service.send_signal(signal.SIGHUP)  # it reads the clock
+        service.send_signal(signal.SIGHUP)  # makes it read the clock
         until(lambda: home.json("history", "--state", "success")["runs"], within_s=LIMIT_S)
         (run, *_) = home.json("history")["runs"]
         shown = typed(home, [OWN_JOB[2]])

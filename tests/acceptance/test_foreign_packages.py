@@ -1,4 +1,4 @@
-"""`supervisor` and `workers` are common names: outsiders are refused, or not even looked at."""
+"""`supervisor` and `workers` are common names: foreign packages are refused or never imported."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def test_a_package_of_our_name_before_ours_is_refused_in_words(tmp_path, name, t
         for file in ("__init__.py", "__main__.py"):
             if (ROOT / package / file).exists():
                 (ours / package / file).write_bytes((ROOT / package / file).read_bytes())
-    if name == "supervisor":  # installed over ours: the rest of ours is still there
+    if name == "supervisor":  # installed over ours: our other modules are still there
         (ours / name / "__init__.py").write_text(text)
         path = str(ours)
     else:
@@ -49,7 +49,7 @@ def test_packages_in_the_working_folder_are_not_looked_at():
         for name in ("supervisor", "workers"):
             (sandbox.root / name).mkdir()
             (sandbox.root / name / "__init__.py").write_text("raise SystemExit('a outsider')\n")
-        # `python -m` looks into the working folder first; the installed command does not.
+        # `python -m` searches the working folder first; the installed command does not.
         sandbox.environ["PYTHONSAFEPATH"] = "1"
         with supervised(sandbox):
             del sandbox.environ["PYTHONSAFEPATH"]

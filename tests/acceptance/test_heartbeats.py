@@ -1,4 +1,4 @@
-"""A beat says what happened: none tells of a start that the ledger forbade."""
+"""Heartbeats report only what happened: no start that the ledger prevented."""
 
 import contextlib
 import signal
@@ -34,17 +34,17 @@ def beats(hook: Webhook) -> list[str]:
 
 
 def no_start_is_reported_before_there_is_one(
-    sandbox: Sandbox, hook: Webhook, spoil: Callable[[], None], fix: Callable[[], None]
+    sandbox: Sandbox, hook: Webhook, break_ledger: Callable[[], None], fix: Callable[[], None]
 ) -> None:
     sandbox.config.write_text(JOBS)
     sandbox.environ["HOOK"] = hook.url
     clock = Clock(sandbox, "2026-02-09 01:59:01")
     with supervised(sandbox) as supervisor:
-        spoil()
+        break_ledger()
         clock.set("2026-02-09 01:59:59.8")
-        supervisor.send_signal(signal.SIGCHLD)  # it looks at the clock, and does no more
+        supervisor.send_signal(signal.SIGCHLD)  # makes it read the clock and does nothing else
         until(lambda: waits_for_the_ledger(sandbox))
-        # Whatever that minute had to tell has been reported when its own beat has come.
+        # Once the heartbeat of that minute has arrived, all its reports have.
         until(lambda: "self" in beats(hook))
         reported = beats(hook)
         fix()
@@ -63,13 +63,13 @@ def waits_for_the_ledger(sandbox: Sandbox) -> bool:
 def test_a_launch_that_a_full_disk_forbade_has_no_start(
     small_disk: Sandbox, hook: Webhook
 ) -> None:
-    def spoil() -> None:
-        # Not through the service: the launch is to be the first thing it cannot write.
+    def break_ledger() -> None:
+        # Not through the service: the launch must be the first write that fails.
         (small_disk.state / "ballast").unlink()
         fill(small_disk.state)
 
     no_start_is_reported_before_there_is_one(
-        small_disk, hook, spoil, (small_disk.state / "filler").unlink
+        small_disk, hook, break_ledger, (small_disk.state / "filler").unlink
     )
 
 
@@ -77,12 +77,12 @@ def test_a_launch_that_a_locked_ledger_forbade_has_no_start(hook: Webhook) -> No
     with Sandbox(JOBS) as sandbox, contextlib.ExitStack() as stack:
         other: list[sqlite3.Connection] = []
 
-        def spoil() -> None:
+        def break_ledger() -> None:
             path = sandbox.state / "ledger.sqlite3"
             ledger = sqlite3.connect(path, isolation_level=None)
             other.append(stack.enter_context(contextlib.closing(ledger)))
             ledger.execute("BEGIN IMMEDIATE")
 
         no_start_is_reported_before_there_is_one(
-            sandbox, hook, spoil, lambda: other[0].execute("ROLLBACK") and None
+            sandbox, hook, break_ledger, lambda: other[0].execute("ROLLBACK") and None
         )

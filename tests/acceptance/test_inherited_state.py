@@ -1,5 +1,7 @@
-"""Whatever its parent left it - closed streams, signals, a locale - the service works, and jobs
-find the documented defaults."""
+"""Inherited process state: closed streams, signals, locales, environment.
+
+The service works, and jobs find the documented defaults.
+"""
 
 import json
 import os
@@ -70,7 +72,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @contextmanager
 def served(sandbox: Sandbox, prepare: Callable[[], object] | None = None) -> Iterator[int]:
-    """A supervisor whose parent did something before it became it; its pid."""
+    """Run a supervisor whose parent process called `prepare` first; yield its pid."""
     with open(sandbox.root / "log", "w+") as log:
         pipes = {"stdin": log, "stdout": log, "stderr": log}
         process = sandbox.begin("start", **pipes, preexec_fn=prepare)
@@ -87,7 +89,7 @@ def served(sandbox: Sandbox, prepare: Callable[[], object] | None = None) -> Ite
 
 
 def ended(sandbox: Sandbox, job: str) -> int:
-    """The number of a run of this job that succeeded."""
+    """Return the number of a run of this job that succeeded."""
     run = json.loads(sandbox.ask("run", job, "--wait", "--json", LANG="C.UTF-8").stdout)
     assert (run["state"], run["cause"]) == ("success", "")
     return int(run["id"])
@@ -145,7 +147,7 @@ def test_verbs_answer_by_their_status_without_streams(sandbox: Sandbox, closed) 
 
 
 def ignore_and_block() -> None:
-    """Ignore what nohup, `&` and careless parents ignore, and block the rest."""
+    """Ignore the signals that nohup, `&` and careless parents ignore, and block the rest."""
     for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM,
                    signal.SIGUSR1, signal.SIGRTMIN):  # fmt: skip
         signal.signal(number, signal.SIG_IGN)
@@ -202,7 +204,7 @@ def test_a_job_finds_what_the_parent_had_and_what_is_documented(sandbox: Sandbox
     documented = {name for name in found if name.startswith(b"NIGHTSHIFT_")} | {b"TMPDIR", b"PWD"}
     given = {os.fsencode(name): os.fsencode(value) for name, value in sandbox.environ.items()}
     rest = {name: value for name, value in found.items() if name not in documented}
-    # /bin/sh itself counts its level and names its last program.
+    # /bin/sh itself counts SHLVL and sets `_`.
     of_the_shell = {b"_", b"SHLVL", b"OLDPWD"}
     assert {n: v for n, v in rest.items() if n not in of_the_shell} == {
         n: v for n, v in given.items() if n not in documented | of_the_shell
@@ -270,7 +272,7 @@ def test_doubled_and_nameless_variables_harm_nothing(sandbox: Sandbox) -> None:
 
 @pytest.fixture(params=["ascii", "latin-1"])
 def foreign(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Sandbox:
-    """A service in a locale that has no word for half of what is said there."""
+    """Start a service in a locale whose encoding lacks many characters of its messages."""
     if request.param == "ascii":
         sandbox.environ |= {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
         return sandbox

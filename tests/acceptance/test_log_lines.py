@@ -1,4 +1,4 @@
-"""The log of a living service: a line a transition, of a level, and no secret in it."""
+"""The log of a running service: one line per transition, the right level, and no secret."""
 
 import json
 import signal
@@ -29,7 +29,7 @@ BAD = JOBS + f"    timeout: {SECRET}\n"
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """One run that failed twice, and a text that was refused."""
+    """Run a job that fails twice, and reload a text that is refused."""
     with Sandbox(JOBS) as sandbox:
         (sandbox.root / "own.py").write_text(OWN)
         with supervised(sandbox):
@@ -41,7 +41,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def lines(sandbox: Sandbox, about: str = "") -> list[dict[str, Any]]:
-    """The log, or those lines of it that are about a job's run."""
+    """Return the log lines, or only those about a job's run."""
     text = (sandbox.root / "log").read_text()
     found: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
     return [

@@ -1,4 +1,4 @@
-"""No file stops a start or the loop: not what it is, not what it holds, not that it is gone."""
+"""Odd files: whatever a file is or holds, and if it is missing, the service starts and runs."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ def works(sandbox: Sandbox) -> bool:
 
 def a_socket(path: Path) -> None:
     here = os.getcwd()
-    os.chdir(path.parent)  # its path may not be long
+    os.chdir(path.parent)  # a socket path may not be long
     try:
         with socket.socket(socket.AF_UNIX) as made:
             made.bind(path.name)
@@ -94,7 +94,7 @@ def test_a_mount_that_does_not_answer_holds_up_neither_loop_nor_stop_nor_start()
         folder = sandbox.root / "mount"
         folder.mkdir()
         sandbox.config = folder / "jobs.yaml"
-        # Its working folder, too, is that of jobs.yaml if nothing else is said.
+        # Its working folder, too, is that of jobs.yaml by default.
         sandbox.config.write_text(JOBS.replace("hello]", "hello], cwd: /"))
         sandbox.environ["NIGHTSHIFT_CONFIG"] = str(sandbox.config)
         with supervised(sandbox) as process, dead_mount(folder):
@@ -209,7 +209,7 @@ def supervised_slowly(sandbox):
 
 
 def _removed(path: Path) -> None:
-    """Remove it; opening a pipe, as `rmtree` does, would wait for good."""
+    """Remove it. Opening a pipe, as `rmtree` does, would block for ever."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,4 +1,4 @@
-"""`nightshift otel` beside the real service and a collector: each run once, whatever restarts."""
+"""`nightshift otel` with the real service and a collector: each run is sent once."""
 
 import signal
 import subprocess

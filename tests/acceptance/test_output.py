@@ -1,4 +1,4 @@
-"""Output without end, and a reader of our own log that does not read: neither stops a tick."""
+"""Endless output of a job, and a blocked reader of our own log: neither delays a tick."""
 
 import os
 import re
@@ -41,13 +41,13 @@ jobs:
 
 
 def ours(supervisor: int) -> list[int]:
-    """The supervisor, its fork server and the keepers."""
+    """Return the supervisor, its fork server and the keepers."""
     fork_servers = children(supervisor)
     return [supervisor, *fork_servers, *(pid for each in fork_servers for pid in children(each))]
 
 
-def play(sandbox: Sandbox, job: str, printed: int) -> None:
-    """One run prints and prints, while others begin."""
+def print_endlessly(sandbox: Sandbox, job: str, printed: int) -> None:
+    """Let one run print endlessly while others start; bound memory, delays and log size."""
     supervisor = raw_client.status(sandbox)["pid"]
     sandbox.says("run", "other", "--wait")
     before = pss_bytes(*ours(supervisor))
@@ -81,13 +81,13 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def test_64_megabytes_of_output_cost_neither_memory_nor_anybody_else(sandbox: Sandbox) -> None:
-    play(sandbox, "small", 64 * MIB)
+    print_endlessly(sandbox, "small", 64 * MIB)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_gigabyte_of_output_costs_neither_memory_nor_anybody_else(sandbox: Sandbox) -> None:
-    play(sandbox, "large", 1024 * MIB)
+    print_endlessly(sandbox, "large", 1024 * MIB)
 
 
 # --- our own log ------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def test_a_gigabyte_of_output_costs_neither_memory_nor_anybody_else(sandbox: San
 
 @pytest.fixture
 def unread() -> Iterator[Sandbox]:
-    """A service whose standard error is a pipe that nobody reads."""
+    """Start a service whose standard error is a pipe that nothing reads."""
     with Sandbox(JOBS) as sandbox:
         Path(sandbox.root, "own.py").write_text(SPEAKER)
         mine, theirs = os.pipe()

@@ -1,4 +1,4 @@
-"""The supervisor as process 1 of a namespace: it is the init of all that falls to it."""
+"""The supervisor as process 1 of a pid namespace: it reaps every orphan there."""
 
 import json
 import shutil
@@ -17,8 +17,8 @@ from tests.waiting import until
 INTO = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
-def why_not() -> str:
-    """Why no namespace can be had here; "": one can."""
+def missing_namespace() -> str:
+    """Return why no pid namespace is available; "": one is."""
     if shutil.which("unshare") is None:
         return "there is no unshare(1)"
     done = subprocess.run([*INTO, "true"], capture_output=True, text=True)
@@ -27,10 +27,12 @@ def why_not() -> str:
 
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.skipif(bool(why_not()), reason=f"no pid namespace here: {why_not()}"),
+    pytest.mark.skipif(
+        bool(missing_namespace()), reason=f"no pid namespace here: {missing_namespace()}"
+    ),
 ]
 
-# Two generations of a process that is no child of any run: a terminal's, as `docker exec` has it.
+# Two generations of a process that is no child of any run, as `docker exec` starts it.
 INTRUDER = "for i in $(seq 50); do (setsid sh -c 'sleep 0.1 & sleep 0.05 &' &); done"
 WORKERS = """
 import subprocess, sys
@@ -49,14 +51,14 @@ jobs:
 
 
 class Init:
-    """A supervisor that is process 1, seen from outside."""
+    """A supervisor that is process 1, observed from outside."""
 
     def __init__(self, sandbox: Sandbox, pid: int) -> None:
         self.sandbox = sandbox
         self.pid = pid
 
     def inside(self, shell: str) -> None:
-        """Run a line in the namespace, as a process that is nobody's run."""
+        """Run a line in the namespace, as a process that belongs to no run."""
         argv = ["nsenter", "--pid", "--mount", "--target", str(self.pid), "sh", "-c", shell]
         subprocess.run(argv, check=True, timeout=LIMIT_S)
 

@@ -1,4 +1,4 @@
-"""The power fails in the middle of a burst: the ledger knows each job that had begun."""
+"""A power cut while many jobs start: the ledger has a row for each that had begun."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""The first command of a newcomer: a bare clone, one script, whose jobs have run."""
+"""The quickstart script in a bare clone: it ends with jobs that have run."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from tests.fix_postgres import needs_account
 
 ROOT = Path(__file__).parents[2]
 NOT_IN_A_CLONE = shutil.ignore_patterns(".git", ".venv", "var", "*_cache", "*.egg-info", ".hypo*")
-# Twice, on a busy machine with a cold cache; one takes 20 s with a warm one.
+# Twice the time on a busy machine with a cold cache; one run takes 20 s with a warm one.
 LIMIT_S = 600
 
 

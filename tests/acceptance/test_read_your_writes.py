@@ -1,11 +1,11 @@
-"""A client that is answered that something was done finds it done, however soon it looks."""
+"""Read your writes: a client that receives an answer finds its effect published."""
 
 import subprocess
 import sys
 
 from tests.acceptance.daemon import LIMIT_S, Sandbox
 
-# What an answer is received by looks at what is published, before anybody else does anything.
+# The code that receives an answer reads the published state before anything else runs.
 RECEIVED = """
 import sys
 from pathlib import Path

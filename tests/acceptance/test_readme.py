@@ -1,7 +1,7 @@
-"""README.md, as a newcomer types it: each block of commands.
+"""README.md: each block of commands.
 
-The block of installation is for scripts/release-check, which tries it with the wheel;
-quickstart has a test of its own, and the other command is that of all tests.
+The installation block is for scripts/release-check, which tries it with the wheel. The
+quickstart has its own test, and the remaining command is the one that runs all tests.
 """
 
 import subprocess

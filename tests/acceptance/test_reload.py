@@ -1,4 +1,4 @@
-"""jobs.yaml is edited under load, in every way that people and editors do it."""
+"""jobs.yaml is edited under load, in the ways that people and editors do it."""
 
 import signal
 import subprocess
@@ -29,18 +29,18 @@ class ServiceUnderLoad(Clocked):
     """A service under load at 01:59:59, and a user with an editor."""
 
     def write(self, text: str) -> None:
-        """As an editor does it: another file, renamed into the place."""
+        """Write a new file and rename it into place, as editors do."""
         fresh = self.sandbox.config.with_suffix(".new")
         fresh.write_text(text)
         fresh.replace(self.sandbox.config)
 
     def set(self, instant: datetime) -> None:
-        """Set the clock; a request makes the service look at it, since SIGHUP would reload."""
+        """Set the clock; a request makes the service read it, since SIGHUP would reload."""
         self.clock.set(f"{instant:%Y-%m-%d %H:%M:%S.%f}")
         self.sandbox.says("resume", "steady")
 
     def until_on_time(self, job: str, slot: datetime) -> None:
-        """Wait until the schedule has run it for this slot."""
+        """Wait until the schedule has run the job for this slot."""
         until(lambda: outcomes(self.sandbox, job).get(slot) == "success schedule")
 
     def open_runs(self, job: str) -> list[int]:
@@ -51,7 +51,7 @@ class ServiceUnderLoad(Clocked):
 
     @property
     def error(self) -> str:
-        """What `status` says of the file."""
+        """Return what `status` reports about the file."""
         return str(raw_client.status(self.sandbox)["config"]["error"])
 
 
@@ -66,7 +66,7 @@ def service() -> Iterator[ServiceUnderLoad]:
             yield service
 
 
-# --- what an edit does ------------------------------------------------------------------
+# --- effects of an edit -----------------------------------------------------------------
 
 
 def test_a_rescheduled_job_runs_at_its_new_time_and_not_at_the_old_one(

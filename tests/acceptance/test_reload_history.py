@@ -1,4 +1,4 @@
-"""Every text of jobs.yaml that was read is in the history, with its outcome, once."""
+"""The history of jobs.yaml: each text that was read, once, with its outcome."""
 
 import signal
 from typing import Any

@@ -1,4 +1,4 @@
-"""docs/restore.md, chapter 9: from a bucket to a running service, typed on an empty machine."""
+"""docs/restore.md, chapter 9: from a bucket to a running service, on an empty machine."""
 
 import sqlite3
 
@@ -15,7 +15,7 @@ jobs:
     with: {database: var/shop.sqlite3.db, directory: var/backups,
            copies: [{to: "${PLACE}", age: ["${AGE}"]}]}
 """
-# What a reader exports before the first command.
+# The variables that a reader exports before the first command.
 SETTING = {
     "PLACE": "s3://vault/nightshift",
     "KEY": "key.txt",
@@ -27,7 +27,7 @@ SETTING = {
 
 @pytest.fixture(scope="module")
 def vault(tmp_path_factory):
-    """A bucket with a copy of a machine that is gone, the key, and what a reader exports."""
+    """Make a bucket with a copy of a lost machine; with the key and the exported variables."""
     pyrage = pytest.importorskip("pyrage", reason="pyrage is not installed")
     key = pyrage.x25519.Identity.generate()
     with s3_server(tmp_path_factory.mktemp("s3")) as s3:

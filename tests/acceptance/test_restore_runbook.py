@@ -1,4 +1,4 @@
-"""docs/restore.md, as an operator reads it: each command is typed and must succeed."""
+"""docs/restore.md: each command must succeed."""
 
 import pytest
 

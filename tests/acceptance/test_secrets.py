@@ -1,4 +1,4 @@
-"""Secrets in every form, through every way in which a text leaves the service."""
+"""Secrets in every encoding, through every way in which text leaves the service."""
 
 import http.client
 import json
@@ -22,7 +22,7 @@ jobs:
   missing: {command: ["${FILE_TOKEN}"]}
   given: {worker: "leaking:given"}
 """
-# Prints what is in its environment as FORMS.
+# Prints each secret of its environment in the encodings of FORMS.
 WORKERS = """
 import json, os
 def texts():
@@ -72,7 +72,7 @@ def sandbox(hook: Webhook) -> Iterator[Sandbox]:
 
 
 def has_none(text: str) -> None:
-    """Fail if the text gives one of the secrets away."""
+    """Fail if the text contains one of the secrets."""
     for secret in (*SECRETS, str(NUMBER), "swordfish-42"):
         assert not leaks(text, secret), secret
 
@@ -119,7 +119,7 @@ def test_alerts_give_none_away(sandbox, hook):
 
 
 def test_no_file_at_rest_gives_one_away(sandbox):
-    """But the raw output of runs and the definitions, which docs/security.md names."""
+    """Except the raw output of runs and the definitions, as docs/security.md says."""
     found = [path for path in sandbox.state.rglob("*") if path.is_file()]
     kept = [path for path in found if path.parent.name not in ("runs", "cache", "tmp")]
 

@@ -1,4 +1,4 @@
-"""docs/security.md where it states facts: modes, descriptors, what a job can and cannot reach."""
+"""docs/security.md: the facts it states about modes, descriptors, and what a job can reach."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def test_no_tcp_port_is_opened(sandbox):
         f"socket:[{line.split()[9]}]" for line in tcp.splitlines() if line.split()[9].isdigit()
     }
 
-    assert any(name.startswith("socket:") for name in sockets)  # the UNIX ones
+    assert any(name.startswith("socket:") for name in sockets)  # the UNIX sockets
     assert inodes & sockets == set()
 
 
@@ -102,7 +102,7 @@ def test_a_secret_file_is_masked_where_it_is_shown(sandbox):
     assert sandbox.says("logs", "secret").strip() == "***"
     assert SECRET not in sandbox.says("show", "secret", "--env")
     assert SECRET not in (sandbox.root / "log").read_text()
-    # As the page says: the file itself holds what the job printed.
+    # As the page says, the file itself holds the unmasked output.
     runs = [path.read_text() for path in (sandbox.state / "runs").iterdir()]
     assert any(SECRET in text for text in runs)
 
@@ -141,7 +141,7 @@ heartbeat: "${HOOK}&self"
 jobs: {a: {command: "exit 3", heartbeat: "${HOOK}&a"}}
 """
     with Webhook() as hook, Sandbox(jobs) as sandbox:
-        # Both parts that anyone who knows may call it with; the server repeats them.
+        # The path and the token of the URL are secret; the server echoes both.
         sandbox.environ["HOOK"] = f"{hook.url}?token=open-barley"
         echo = f"unknown {ECHO}?token=open-barley".encode()
         for _ in range(9):

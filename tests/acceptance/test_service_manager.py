@@ -1,4 +1,4 @@
-"""What a service manager receives of the real supervisor, at a real notify socket."""
+"""Messages of the real supervisor to a service manager, at a real notify socket."""
 
 import os
 import signal
@@ -19,19 +19,19 @@ jobs:
 
 
 class Manager:
-    """All that was received so far, in one list."""
+    """The messages received so far, in one list."""
 
     def __init__(self, socket: ManagerSocket) -> None:
         self.socket = socket
         self.messages: list[dict[str, str]] = []
 
     def received(self, name: str) -> list[str]:
-        """The values of one word, oldest first."""
+        """Return the values of one variable, oldest first."""
         self.messages += self.socket.received()
         return [message[name] for message in self.messages if name in message]
 
     def forget(self) -> None:
-        """From here on only what is new counts."""
+        """Drop the messages received so far."""
         self.received("")
         self.messages.clear()
 
@@ -111,7 +111,7 @@ def test_a_drain_is_no_stop_until_it_is_over(sandbox, manager):
 
 
 def test_a_stopped_loop_says_no_more_that_it_is_alive(sandbox, manager):
-    sandbox.environ["WATCHDOG_USEC"] = "600000"  # a word each 0.2 s
+    sandbox.environ["WATCHDOG_USEC"] = "600000"  # one message each 0.2 s
     with supervised(sandbox) as process:
         until(lambda: len(manager.received("WATCHDOG")) > 3)
 

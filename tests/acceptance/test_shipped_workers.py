@@ -25,7 +25,7 @@ def sandbox():
 
 
 def ran(sandbox, *jobs):
-    """Exit status and output of these jobs, run now."""
+    """Run these jobs now and return exit status and output."""
     reported = sandbox.ask("run", *jobs, "--local", "--yes")
     return reported.returncode, reported.stdout + reported.stderr
 
@@ -108,7 +108,7 @@ ELSEWHERE = [
 
 @pytest.mark.parametrize(("job", "words"), ELSEWHERE)
 def test_the_names_of_database_and_copies_reach_the_rounds(job, words):
-    # No retry: what is reported one attempt is enough.
+    # No retry: the report must be of one attempt.
     jobs = (ROOT / "jobs.yaml").read_text().replace("retries: 1", "retries: 0")
     with Sandbox(jobs) as sandbox:
         sandbox.environ |= {

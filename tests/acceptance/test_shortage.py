@@ -1,4 +1,4 @@
-"""A service that finds too little: open files, processes, its own socket."""
+"""Resource shortage: open files, processes, and the supervisor's own socket."""
 
 import os
 import resource
@@ -14,7 +14,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.skipif(
     shutil.which("prlimit") is None, reason="prlimit (util-linux) is not installed"
 )
-# Of no account, so that no other process counts against its limit.
+# Belongs to no account, so that no other process counts against its limit.
 UNUSED_UID = 54321
 MANY = "max_concurrent: 40\njobs:\n" + "".join(
     f"  job-{number}: {{command: 'until [ -e end ]; do sleep 0.2; done'}}\n"
@@ -29,7 +29,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def refused(sandbox: Sandbox, limit: str) -> tuple[int, str]:
-    """Exit status and standard error of a start under a limit, such as `--nofile=16:16`."""
+    """Return status and standard error of a start under a limit, such as `--nofile=16:16`."""
     done = subprocess.run(
         ["prlimit", limit, *NIGHTSHIFT, "start"],
         cwd=sandbox.root,
@@ -44,10 +44,10 @@ def refused(sandbox: Sandbox, limit: str) -> tuple[int, str]:
 
 
 def refused_without_processes(sandbox: Sandbox) -> tuple[int, str]:
-    """The same where no process and no thread may be started."""
+    """Return the same for a start that may create no process and no thread."""
     if os.geteuid() != 0:
         return refused(sandbox, "--nproc=0:0")
-    # The kernel lets root start as many as it likes.
+    # The kernel does not enforce the limit for root.
     for path in (sandbox.root, sandbox.config):
         os.chown(path, UNUSED_UID, UNUSED_UID)
     soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)

@@ -1,4 +1,4 @@
-"""A signal may come between any two steps of the loop, and is heeded at once."""
+"""A SIGTERM between any two steps of the loop is handled at once."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 from tests.acceptance.daemon import LIMIT_S, Sandbox
 
-# A service whose loop is woken, and which gets a SIGTERM as `once` makes its call number N.
+# A service whose loop is awake, and which gets SIGTERM when `once` makes its Nth call.
 STRUCK = """
 import select, signal, sys, threading
 from pathlib import Path

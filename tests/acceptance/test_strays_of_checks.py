@@ -1,4 +1,4 @@
-"""What a module starts when it is imported does not outlive the command that imported it."""
+"""Processes that a module starts at import do not outlive the command that imported it."""
 
 import os
 import sys
@@ -10,8 +10,8 @@ import pytest
 from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
 
-# A module that leaves a daemon at each import: in a session of its own, twice forked, and
-# with an environment that says nothing of where it comes from.
+# A module that starts a daemon at each import: in its own session, forked twice, and with
+# an environment that does not name its origin.
 DAEMON = """
 import os, subprocess, sys
 def written():

@@ -1,4 +1,4 @@
-"""docs/deployment.md, "What happens when": what the service needs is taken away."""
+"""docs/deployment.md, "What happens when": the service loses something it needs."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A text that is not UTF-8 is shown as `\\xe9`, wherever it comes from, and harms nothing."""
+"""Text that is not UTF-8 is shown as `\\xe9`, whatever its source, and breaks nothing."""
 
 import os
 import subprocess
@@ -127,7 +127,7 @@ def _runs(sandbox: Sandbox) -> list[dict[str, str]]:
 
 
 def _bytes(sandbox: Sandbox, *words: "str | bytes") -> tuple[int, str]:
-    """A verb whose words may be any bytes: its exit status and what it complains of."""
+    """Run a verb whose arguments may be any bytes; return exit status and standard error."""
     done = subprocess.run(
         [*NIGHTSHIFT, *words],
         cwd=sandbox.root,

@@ -1,4 +1,4 @@
-"""The clock that tests set, on trial: each way to ask is moved, none tells the real time."""
+"""The clock of the tests: each way to read the time of day is moved, none shows the real time."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ from email.utils import formatdate, parsedate_to_datetime
 from zoneinfo import ZoneInfo
 print(json.dumps([eval(way) for way in json.loads(sys.argv[1])]))
 """
-# Two threads, so that one asks while the other does.
+# Two threads, so that one reads while the other does.
 ASK_IN_THREADS = """
 import threading, time
 from datetime import UTC, datetime
@@ -77,7 +77,7 @@ OPEN = "SELECT id FROM runs WHERE ended_at IS NULL"
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What each way said, and what the hand at the clock saw before and after."""
+    """The time read in each way, and the test's clock before and after."""
 
     before: float
     reported: dict[str, float]
@@ -94,7 +94,7 @@ def answers() -> Answers:
 
 
 def ask(sandbox: Sandbox, *ways: str) -> list[float]:
-    """What a Python that is started in this sandbox answers."""
+    """Return the values that a Python process started in this sandbox reads."""
     argv = [sys.executable, "-c", ASK, json.dumps(ways)]
     said = subprocess.run(argv, env=sandbox.environ, stdout=subprocess.PIPE, check=True).stdout
     return list(json.loads(said))
@@ -128,7 +128,7 @@ def test_threads_that_ask_while_it_is_set_read_before_or_after() -> None:
 
 
 def test_nothing_that_a_service_writes_or_says_is_of_the_real_day() -> None:
-    """The shipped jobs and one that fails, with its alert: no path of them goes past the clock."""
+    """Includes the shipped jobs and a failing one with its alert."""
     with Webhook() as hook, Sandbox((ROOT / "jobs.yaml").read_text() + FAILING) as sandbox:
         sandbox.environ["NOTIFICATION_WEBHOOK_URL"] = hook.url
         generate_catalogue(sandbox)
@@ -146,11 +146,11 @@ def test_nothing_that_a_service_writes_or_says_is_of_the_real_day() -> None:
         assert [path for path in QUESTIONS if of_today(said[path])] == []
         assert [call.body for call in hook.calls if of_today(call.body)] == []
         assert [path for path in written(sandbox) if of_today(path.read_text("latin-1"))] == []
-        assert moments(said["/metrics"]) == []
+        assert real_times(said["/metrics"]) == []
 
 
 def written(sandbox: Sandbox) -> list[Path]:
-    """The files that a service and its jobs have left behind."""
+    """Return the files that a service and its jobs have written."""
     made = sandbox.root / "made"
     return [
         each for each in sandbox.root.rglob("*") if each.is_file() and made not in each.parents
@@ -158,13 +158,13 @@ def written(sandbox: Sandbox) -> list[Path]:
 
 
 def of_today(text: str) -> bool:
-    """Whether the real day stands in it, wherever on Earth."""
+    """Return whether the text contains the real date, in any time zone."""
     days = (datetime.now(UTC) + n * DAY for n in (-1, 0, 1))
     return any(f"{day:%Y-%m-%d}" in text or f"{day:%Y%m%d}" in text for day in days)
 
 
-def moments(metrics: str) -> list[str]:
-    """The samples that may be the real time, in seconds since the epoch."""
+def real_times(metrics: str) -> list[str]:
+    """Return the samples that may be the real time, in seconds since the epoch."""
     samples = [each for each in metrics.splitlines() if not each.startswith("#")]
     now, near = time.time(), DAY.total_seconds()
     return [each for each in samples if abs(float(each.split()[-1]) - now) < near]

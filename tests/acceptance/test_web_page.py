@@ -1,4 +1,4 @@
-"""docs/web.md, as a person types it."""
+"""docs/web.md: each command must succeed."""
 
 import shutil
 

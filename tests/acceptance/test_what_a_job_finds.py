@@ -1,4 +1,4 @@
-"""What jobs.yaml says about a job's surroundings takes effect; and each ending has its words."""
+"""The environment of a job as jobs.yaml defines it, and the message for each kind of end."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tests.acceptance import raw_client
 from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
 
-# More than the kernel lets anybody have open, root included.
+# More than the kernel allows any process to have open, root included.
 TOO_MANY = int(Path("/proc/sys/fs/nr_open").read_text()) + 1
 CPU_LIMIT = "limits.cpu_seconds: a process used more than 1 s of CPU time"
 SIZE_LIMIT = "limits.file_size: a file would have become larger than 4000 bytes"
@@ -106,12 +106,12 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def ended(sandbox: Sandbox, job: str) -> dict[str, Any]:
-    """The run of a job, asked for and waited for."""
+    """Run a job, wait for its end, and return the run."""
     return dict(json.loads(sandbox.ask("run", job, "--wait", "--json").stdout))
 
 
 def reported(sandbox: Sandbox, job: str) -> dict[str, Any]:
-    """What a run of TELL printed."""
+    """Return what a run of TELL printed."""
     assert ended(sandbox, job)["state"] == "success"
     return dict(json.loads(sandbox.says("logs", job)))
 
@@ -129,7 +129,7 @@ def test_a_plain_job_finds_what_the_parent_of_the_service_had(sandbox: Sandbox) 
     assert found["stdin"] == "/dev/null"
     assert (found["nice"], found["umask"]) == (os.nice(0), _umask())
     assert found["files"] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    # Python itself ignores these two, whatever it finds.
+    # Python itself ignores these two in any case.
     assert set(found["ignored"]) <= {signal.SIGPIPE, signal.SIGXFSZ}
 
 

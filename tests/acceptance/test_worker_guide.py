@@ -1,4 +1,4 @@
-"""docs/writing-a-worker.md: its files are put into a folder, checked and run."""
+"""docs/writing-a-worker.md: its files are written to a folder, checked and run."""
 
 from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.doc_pages import blocks, typed

@@ -1,10 +1,10 @@
-"""What Python says of the time of day: the real one, moved by what stands in a file beside.
+"""The time of day in Python: the real one, plus an offset stored in a file beside this one.
 
 `clock.py` puts a copy of this file as `sitecustomize.py` on $PYTHONPATH, so that each Python
-runs it before anything else. The file `offset` holds the nanoseconds to be added, eight bytes
-that one store changes for all processes at once: a reading is of before or of after, and no
-thread can meet anything between. Everything of `time` and `datetime` that tells the time of
-day is moved; the monotonic clock, files' times and what is not Python go by the real one.
+runs it before anything else. The file `offset` holds the nanoseconds to add, in eight bytes
+that are changed by one store for all processes at once: a reading is before or after the
+change, and no thread can see a mixture. All functions of `time` and `datetime` that give the
+time of day are moved. The monotonic clock, file times and other programs are not.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ from typing import Any
 
 
 def moved_by(path: str) -> Callable[[], int]:
-    """A clock: nanoseconds since the epoch, with what the file says added."""
+    """Return a clock: nanoseconds since the epoch, plus the offset in the file."""
     with open(path, "rb") as file:
         offset = memoryview(mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ)).cast("q")
     real_ns = time.time_ns
@@ -26,7 +26,7 @@ def moved_by(path: str) -> Callable[[], int]:
 
 
 def go_by(now_ns: Callable[[], int]) -> None:
-    """From here on `time` and `datetime` of this process tell of this clock."""
+    """Make `time` and `datetime` of this process use this clock."""
     _replace_in_time(now_ns)
     _replace_in_datetime()
 
@@ -53,7 +53,7 @@ def _replace_in_time(now_ns: Callable[[], int]) -> None:
 
 
 def _replace_in_datetime() -> None:
-    """In the class itself: another one in its place would be none to what is written in C."""
+    """Patch the class itself: code written in C does not see a subclass put in its place."""
 
     def now(cls: type[datetime], tz: tzinfo | None = None) -> datetime:
         return cls.fromtimestamp(time.time(), tz)

@@ -20,7 +20,7 @@ import pytest
 
 from tests.acceptance import raw_client
 from tests.acceptance.daemon import Sandbox, supervised
-from tests.acceptance.find_processes import carrying, children, is_dead
+from tests.acceptance.find_processes import children, is_dead, pids_of_instance
 from tests.acceptance.ledger_reader import instance, rows
 from tests.drills.conftest import Figures
 from tests.waiting import until
@@ -78,7 +78,7 @@ QUANTITIES: dict[str, Callable[[Weight], int]] = {
 def weigh(sandbox: Sandbox, supervisor: int) -> Weight:
     """From outside, when no run lives and its keepers have tidied up."""
     ours = instance(sandbox)
-    (fork_server,) = (pid for pid in children(supervisor) if pid in carrying(ours))
+    (fork_server,) = (pid for pid in children(supervisor) if pid in pids_of_instance(ours))
     keepers = [pid for pid in children(fork_server) if not is_dead(pid)]
     family = (supervisor, fork_server, *keepers)
     return Weight(
@@ -133,7 +133,7 @@ def test_nine_thousand_runs_leave_the_service_as_it_was(figures: Figures) -> Non
         states = rows(sandbox, "SELECT state, count(*) FROM runs GROUP BY state ORDER BY state")
         figures.tell("runs", ", ".join(f"{count} {state}" for state, count in states))
         assert dict(states) == {"failed": ROUNDS, "success": ROUNDS * (len(NAMES) - 1)}
-        assert carrying(mark) == []
+        assert pids_of_instance(mark) == []
     judge(weights, figures)
 
 

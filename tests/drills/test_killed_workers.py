@@ -18,7 +18,7 @@ import pytest
 from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import Sandbox, supervised
-from tests.acceptance.find_processes import carrying, zombies_of
+from tests.acceptance.find_processes import pids_of_instance, zombies_of
 from tests.acceptance.ledger_reader import instance, missing, outcomes, rows
 from tests.drills import shipped
 from tests.drills.conftest import Figures
@@ -138,7 +138,7 @@ def test_every_worker_is_killed_once_and_each_slot_ends_in_success(
 
         judge(sandbox, harness.killed, figures)
         assert fixtures_replication.unequal(sandbox.root / shipped.DATABASE, postgres) == {}
-        assert carrying(mark) == []
+        assert pids_of_instance(mark) == []
 
 
 def judge(sandbox: Sandbox, killed: dict[str, int], figures: Figures) -> None:
