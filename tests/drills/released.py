@@ -1,4 +1,4 @@
-"""The service as it was at a release: its code from git's history, with today's libraries."""
+"""The service of an earlier release: its code from git's history, with today's libraries."""
 
 import io
 import os
@@ -18,12 +18,12 @@ from tests.waiting import until
 ROOT = Path(__file__).parents[2]
 # The last commit of 25 November 2026, when 0.1.0 was measured and its changes were listed.
 RELEASES = {"0.1.0": "90847822"}
-# What a release needs that this version does not.
+# What a release needs and this version does not.
 LIBRARIES = {"0.1.0": ["immutables"]}
 
 
 def code_of(version: str, folder: Path) -> Path:
-    """Write the packages and jobs.yaml of a release into `folder`; skip where git has them not."""
+    """Write the packages and jobs.yaml of a release to `folder`; skip if git lacks the commit."""
     commit = RELEASES[version]
     command = ["git", "-C", ROOT, "archive", commit, "supervisor", "workers", "jobs.yaml"]
     try:
@@ -42,13 +42,13 @@ def code_of(version: str, folder: Path) -> Path:
 
 
 class Released:
-    """A release at work in a folder, typed by its own command line."""
+    """A release in a sandbox, controlled by its own command line."""
 
     def __init__(self, sandbox: Sandbox, code: Path) -> None:
         self._sandbox, self._code = sandbox, code
 
     def says(self, *words: str) -> str:
-        """Return what a command of the release prints; it must succeed."""
+        """Return the output of a command of the release, which must succeed."""
         with self._in_the_environment():
             process = self._sandbox.begin(*words)
         said, error = process.communicate(timeout=LIMIT_S)
@@ -57,7 +57,7 @@ class Released:
 
     @contextmanager
     def serving(self) -> Iterator["subprocess.Popen[str]"]:
-        """Run its supervisor until the end of the block, and kill it without a word."""
+        """Run the release's supervisor during the block, then kill it without a shutdown."""
         with open(self._sandbox.root / "old.log", "w") as log:
             with self._in_the_environment():
                 process = self._sandbox.begin("start", stdout=log, stderr=log)
@@ -74,7 +74,7 @@ class Released:
 
     @contextmanager
     def _in_the_environment(self) -> Iterator[None]:
-        """Let Python find the release before what is installed."""
+        """Make Python find the release before the installed version."""
         before = self._sandbox.environ.get("PYTHONPATH", "")
         path = f"{before}{os.pathsep}{self._code}".lstrip(os.pathsep)
         self._sandbox.environ["PYTHONPATH"] = path

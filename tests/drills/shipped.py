@@ -1,7 +1,7 @@
-"""The shipped jobs.yaml in a sandbox of its own, with an invented catalogue to feed it.
+"""The shipped jobs.yaml in a sandbox, with an invented catalogue.
 
-Only its retry delays are shortened, which run on the monotonic clock; everything
-else - the calendar, dependencies, groups, timeouts, workers - is what users get.
+Only its retry delays are shortened, because they run on the monotonic clock. Everything
+else - calendar, dependencies, groups, timeouts, workers - is what users get.
 """
 
 import re
@@ -21,7 +21,7 @@ BACKUPS = "var/backups"
 
 
 def shipped(postgres: str = "") -> Sandbox:
-    """A sandbox with the shipped jobs; postgres: a libpq DSN to replicate to."""
+    """Return a sandbox with the shipped jobs; postgres: a libpq DSN to replicate to."""
     text = (ROOT / "jobs.yaml").read_text()
     sandbox = Sandbox(re.sub(r"retry_delay: \d+s", DELAY, text))
     sandbox.environ["CRON_TIMEZONE"] = "UTC"
@@ -31,22 +31,22 @@ def shipped(postgres: str = "") -> Sandbox:
     return sandbox
 
 
-def feed(sandbox: Sandbox, sets: int, cards: int) -> None:
-    """The catalogue has so many entries from now on."""
+def write_catalogue(sandbox: Sandbox, sets: int, cards: int) -> None:
+    """Replace the catalogue by one with this many sets and cards."""
     script = ROOT / "scripts" / "generate-catalogue"
     words = [sys.executable, script, "var/catalogue", "--sets", str(sets), "--cards", str(cards)]
     subprocess.run(words, cwd=sandbox.root, check=True, capture_output=True)
 
 
 def run_all(sandbox: Sandbox) -> None:
-    """Every job once, by the clock of the sandbox, which a fork of the tester has not."""
+    """Run every job once, in a new process: a fork would not use the sandbox's clock."""
     process = sandbox.begin("run", "--all", "--local", "--yes", "--log-level", "error")
     said = process.communicate(timeout=120)
     assert process.returncode == 0, said
 
 
 def durations(sandbox: Sandbox) -> dict[str, timedelta]:
-    """How long the newest success of each job took."""
+    """Return the duration of the newest success of each job."""
     query = "SELECT job, started_at, ended_at FROM runs WHERE state = 'success' ORDER BY id"
     return {
         job: datetime.fromisoformat(ended) - datetime.fromisoformat(started)
@@ -55,7 +55,7 @@ def durations(sandbox: Sandbox) -> dict[str, timedelta]:
 
 
 def leftovers(sandbox: Sandbox) -> list[str]:
-    """Files that no finished run leaves: parts, scratch files, and TMPDIR of runs."""
+    """Return files that no finished run leaves: parts, scratch files, and TMPDIR of runs."""
     var = [path for path in (sandbox.root / "var").rglob("*") if path.is_file()]
     mine = ("", ".gz", ".json", ".sha256", ".lock", "-wal", "-shm", ".db")
     odd = [path for path in var if "catalogue" not in path.parts and path.suffix not in mine]
@@ -63,5 +63,5 @@ def leftovers(sandbox: Sandbox) -> list[str]:
 
 
 def free_bytes(folder: Path) -> int:
-    """What is free on a folder's disk."""
+    """Return the free bytes of a folder's disk."""
     return shutil.disk_usage(folder).free

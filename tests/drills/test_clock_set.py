@@ -1,9 +1,9 @@
-"""The clock of one living service is set forward and back, all in one life.
+"""The clock of one running service is set forward and back, several times.
 
-An hour forward, an hour back, a day forward, two hours back until a person says
-`resume --from-now`, and forward again. Jobs write down each slot they ran for: none
-ran twice but those that the person released and interval-like ones of the repeated
-hour, and none is without a row.
+An hour forward, an hour back, a day forward, two hours back until a user runs
+`resume --from-now`, and forward again. Jobs record each slot they ran for. A slot runs twice
+only if the user released it, or if the job is interval-like and the slot is in the repeated
+hour. No slot lacks a record.
 """
 
 from collections import Counter
@@ -34,21 +34,21 @@ TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
 
 
 class Service(Clocked):
-    """One that is led through many minutes."""
+    """A running service that the test takes through many minutes."""
 
-    def live_through(self, first: datetime, minutes: int) -> None:
-        """These full minutes, each reached from just before it, until each has been acted on."""
+    def run_minutes(self, first: datetime, minutes: int) -> None:
+        """Take the clock through these minutes, each handled before the next one begins."""
         for slot in (first + n * MINUTE for n in range(minutes)):
             self.set(slot - A_MOMENT)
             self.until_ticked(slot)
 
     def until_all_ran(self, slot: datetime) -> None:
-        """Wait for the minute's job, and for all that runs beside it."""
+        """Wait for the minute's job and for all runs beside it."""
         self.until_ran("minutely", slot=slot)
         until(lambda: not raw_client.status(self.sandbox)["runs"])
 
     def incidents(self) -> list[str]:
-        """Kinds of the open ones."""
+        """Return the kinds of the open incidents."""
         return [each["kind"] for each in raw_client.status(self.sandbox)["incidents"]]
 
 
@@ -57,7 +57,7 @@ def test_the_clock_is_set_six_times_in_one_life(figures: Figures) -> None:
         clock = Clock(sandbox, "2026-02-09 01:59:01")
         with supervised(sandbox) as supervisor:
             service = Service(sandbox, clock, supervisor)
-            last, released = play(service)
+            last, released = set_six_times(service)
 
         for job, step in STEPS.items():
             assert missing(sandbox, job, TWO, last, step) == [], job
@@ -68,23 +68,23 @@ def test_the_clock_is_set_six_times_in_one_life(figures: Figures) -> None:
                 assert any(since < slot <= until for since, until in repeated)
             query = "SELECT count(*) FROM runs WHERE job = ? AND state = 'success'"
             assert rows(sandbox, query, job) == [(len(service.ran(job)),)]
-            tell(sandbox, job, len(service.ran(job)), len(twice), figures)
+            report_job(sandbox, job, len(service.ran(job)), len(twice), figures)
         assert rows(sandbox, "SELECT job, kind FROM incidents WHERE closed_at IS NULL") == []
 
 
-def play(service: Service) -> tuple[datetime, tuple[tuple[datetime, datetime], ...]]:
-    """The settings of the clock; the last slot, and the spans that a person released."""
-    service.live_through(TWO, 2)
+def set_six_times(service: Service) -> tuple[datetime, tuple[tuple[datetime, datetime], ...]]:
+    """Set the clock six times; return the last slot, and the spans that the user released."""
+    service.run_minutes(TWO, 2)
     service.until_all_ran(TWO + MINUTE)
 
     service.set(TWO + HOUR + MINUTE + timedelta(seconds=5))
     service.until_all_ran(TWO + HOUR + MINUTE)
 
-    service.live_through(TWO + 2 * MINUTE, 5)
+    service.run_minutes(TWO + 2 * MINUTE, 5)
     service.until_all_ran(TWO + 6 * MINUTE)
-    assert len(service.ran("daily")) == 1, "no fixed time comes again"
+    assert len(service.ran("daily")) == 1, "daily ran again in the repeated hour"
     assert service.incidents() == ["clock"]
-    service.live_through(TWO + HOUR + 2 * MINUTE, 3)
+    service.run_minutes(TWO + HOUR + 2 * MINUTE, 3)
     service.until_all_ran(TWO + HOUR + 4 * MINUTE)
 
     tomorrow = TWO + DAY + HOUR + 5 * MINUTE
@@ -95,12 +95,14 @@ def play(service: Service) -> tuple[datetime, tuple[tuple[datetime, datetime], .
     service.set(silent + timedelta(seconds=5))
     until(lambda: service.incidents() == ["clock"])
     before = {job: service.ran(job) for job in STEPS}
-    service.live_through(silent + MINUTE, 3)
-    assert {job: service.ran(job) for job in STEPS} == before, "it stays silent"
+    service.run_minutes(silent + MINUTE, 3)
+    assert {job: service.ran(job) for job in STEPS} == before, (
+        "a job ran while the clock was behind"
+    )
 
     service.sandbox.says("resume", "--from-now")
     until(lambda: service.incidents() == [])
-    service.live_through(silent + 4 * MINUTE, 6)
+    service.run_minutes(silent + 4 * MINUTE, 6)
     service.until_all_ran(silent + 9 * MINUTE)
 
     service.set(tomorrow + MINUTE + timedelta(seconds=5))
@@ -108,10 +110,10 @@ def play(service: Service) -> tuple[datetime, tuple[tuple[datetime, datetime], .
     return tomorrow + MINUTE, ((silent + 3 * MINUTE, tomorrow),)
 
 
-def tell(sandbox: Sandbox, job: str, ran: int, twice: int, figures: Figures) -> None:
-    """The account of one job."""
+def report_job(sandbox: Sandbox, job: str, ran: int, twice: int, figures: Figures) -> None:
+    """Report the counts of one job."""
     missed = sum("missed" in each for each in outcomes(sandbox, job).values())
     ((in_gaps,),) = rows(sandbox, "SELECT total(count) FROM gaps WHERE job = ?", job)
-    figures.tell(
+    figures.add(
         job, f"{ran} ran, {twice} again when released, {missed} missed, {in_gaps:.0f} in gaps"
     )

@@ -1,9 +1,9 @@
-"""Nine thousand runs in a row, as many as a day of minute jobs, and nothing grows.
+"""Nine thousand runs in a row, as many as a day of minute jobs: resource use stays flat.
 
-Six kinds of jobs are asked for by the socket, again as soon as all have ended.
-Every 80 rounds, at rest, the processes of the service are weighed from outside.
-Growth is reported between the third and the last quarter: for some five thousand runs
-the supervisor gains a few MB (caches, the newest changes), and then stands still.
+Six kinds of jobs are requested over the socket, again as soon as all have ended. Every 80
+rounds, while no job runs, the processes of the service are measured from outside. The third
+and the last quarter are compared: for some five thousand runs the supervisor gains a few MB
+(caches, the newest changes), and then stays constant.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.timeout(300)
 
 ROUNDS, EVERY = 1600, 80
-# What Python holds stands still to the byte; the holes that malloc leaves do not.
+# Memory used by Python objects is constant to the byte; malloc's fragmentation is not.
 GROWN = 1.05
 WORKER = """
 def small(params, report):
@@ -52,8 +52,8 @@ OPEN = "SELECT count(*) FROM runs WHERE ended_at IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
-    """The service at rest."""
+class Usage:
+    """Resource use of the service while no job runs."""
 
     supervisor_rss: int
     fork_server_rss: int
@@ -64,7 +64,7 @@ class Weight:
     tmp_files: int
 
 
-QUANTITIES: dict[str, Callable[[Weight], int]] = {
+QUANTITIES: dict[str, Callable[[Usage], int]] = {
     "supervisor RSS": lambda one: one.supervisor_rss,
     "fork server RSS": lambda one: one.fork_server_rss,
     "RSS a keeper": lambda one: one.keeper_rss,
@@ -75,13 +75,13 @@ QUANTITIES: dict[str, Callable[[Weight], int]] = {
 }
 
 
-def weigh(sandbox: Sandbox, supervisor: int) -> Weight:
-    """From outside, when no run lives and its keepers have tidied up."""
+def measure(sandbox: Sandbox, supervisor: int) -> Usage:
+    """Measure from outside, while no run lives and the spare keepers have exited."""
     ours = instance(sandbox)
     (fork_server,) = (pid for pid in children(supervisor) if pid in pids_of_instance(ours))
     keepers = [pid for pid in children(fork_server) if not is_dead(pid)]
     family = (supervisor, fork_server, *keepers)
-    return Weight(
+    return Usage(
         supervisor_rss=_status(supervisor, "VmRSS:") * 1024,
         fork_server_rss=_status(fork_server, "VmRSS:") * 1024,
         keeper_rss=sum(_status(pid, "VmRSS:") for pid in keepers) * 1024 // len(keepers),
@@ -98,7 +98,7 @@ def _status(pid: int, name: str) -> int:
 
 
 def ask(sandbox: Sandbox, job: str) -> None:
-    """POST a run of the job, on a connection of its own."""
+    """Request a run of the job with POST, on its own connection."""
     client = http.client.HTTPConnection("localhost")
     client.sock = socket.socket(socket.AF_UNIX)
     with contextlib.closing(client):
@@ -107,17 +107,17 @@ def ask(sandbox: Sandbox, job: str) -> None:
         assert client.getresponse().status == 202, job
 
 
-def live(sandbox: Sandbox, supervisor: int) -> list[Weight]:
-    """All the rounds, one after another."""
-    weights = []
+def run_rounds(sandbox: Sandbox, supervisor: int) -> list[Usage]:
+    """Run all rounds and return the measurements."""
+    measured = []
     for number in range(1, ROUNDS + 1):
         for job in NAMES:
             ask(sandbox, job)
         until(lambda: rows(sandbox, OPEN) == [(0,)], within_s=60)
         until(lambda: raw_client.status(sandbox)["pool"]["running"] == 0, within_s=20)
         if number % EVERY == 0:
-            weights.append(weigh(sandbox, supervisor))
-    return weights
+            measured.append(measure(sandbox, supervisor))
+    return measured
 
 
 def test_nine_thousand_runs_leave_the_service_as_it_was(figures: Figures) -> None:
@@ -126,25 +126,25 @@ def test_nine_thousand_runs_leave_the_service_as_it_was(figures: Figures) -> Non
         sandbox.environ["PYTHONPATH"] = str(sandbox.root)
         with supervised(sandbox) as supervisor:
             began = time.perf_counter()
-            weights = live(sandbox, supervisor.pid)
-            figures.tell("rounds", f"{ROUNDS} in {time.perf_counter() - began:.0f} s")
+            measured = run_rounds(sandbox, supervisor.pid)
+            figures.add("rounds", f"{ROUNDS} in {time.perf_counter() - began:.0f} s")
             mark = instance(sandbox)
 
         states = rows(sandbox, "SELECT state, count(*) FROM runs GROUP BY state ORDER BY state")
-        figures.tell("runs", ", ".join(f"{count} {state}" for state, count in states))
+        figures.add("runs", ", ".join(f"{count} {state}" for state, count in states))
         assert dict(states) == {"failed": ROUNDS, "success": ROUNDS * (len(NAMES) - 1)}
         assert pids_of_instance(mark) == []
-    judge(weights, figures)
+    check_growth(measured, figures)
 
 
-def judge(weights: list[Weight], figures: Figures) -> None:
-    """The third quarter beside the last; where it began is reported too."""
-    quarter = len(weights) // 4
+def check_growth(measured: list[Usage], figures: Figures) -> None:
+    """Compare the third quarter with the last; the first measurement is reported too."""
+    quarter = len(measured) // 4
     grown = []
     for name, of in QUANTITIES.items():
-        third = statistics.mean(map(of, weights[2 * quarter : 3 * quarter]))
-        last = statistics.mean(map(of, weights[-quarter:]))
-        figures.tell(name, f"{_short(of(weights[0]))} -> {_short(third)} -> {_short(last)}")
+        third = statistics.mean(map(of, measured[2 * quarter : 3 * quarter]))
+        last = statistics.mean(map(of, measured[-quarter:]))
+        figures.add(name, f"{_short(of(measured[0]))} -> {_short(third)} -> {_short(last)}")
         grown += [name] * (last > third * GROWN)
     assert grown == []
 

@@ -1,9 +1,9 @@
-"""A full disk at each step of the shipped jobs: the data, the copies, the state folder.
+"""A full disk at each step of the shipped jobs: data, copies, state folder.
 
-Each of the three is a small disk of its own, filled to the last byte just before
-each job runs. A job fails and says why, or has nothing to write and succeeds; the
-database and the verified copies are what they were. Then room is made - by prune,
-or by anyone who filled the disk - and the same job succeeds.
+Each of the three is a small disk, filled to the last byte just before each job runs. A job
+fails and says why, or has nothing to write and succeeds. The database and the verified copies
+stay unchanged. Then space is freed, by prune or by deleting the filler, and the same job
+succeeds.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from tests.workers import backup_folder, fixtures_replication
 
 pytestmark = [pytest.mark.root, backup_folder.root_only, pytest.mark.timeout(240)]
 
-# Those that write to the database, and those that may find nothing to write.
+# Jobs that write to the database, and jobs that may find nothing to write.
 WRITERS = ("sync-missing-sets", "sync-missing-cards", "replicate-to-pg")
 READERS = ("validate-data-integrity", "database-health-check", "cleanup-stale-data")
 RECOVERED_WITHIN_S = 30.0
@@ -37,20 +37,20 @@ CONTENT = (
 
 @pytest.fixture
 def sandbox(postgres: str) -> Iterator[Sandbox]:
-    """The shipped jobs over three small disks; every job has run well once."""
+    """Yield the shipped jobs on three small disks, after a success of each job."""
     with shipped.shipped(postgres) as sandbox, ExitStack() as disks:
         sandbox.environ |= {"DATABASE_PATH": "data/cards.db", "BACKUP_DIR": "copies"}
         for name in ("data", "copies", "state"):
             disks.enter_context(backup_folder.a_small_disk(sandbox.root / name, "16m"))
-        shipped.feed(sandbox, sets=20, cards=1000)
+        shipped.write_catalogue(sandbox, sets=20, cards=1000)
         sandbox.says("run", "--all", "--local", "--yes", "--log-level", "error")
         with supervised(sandbox):
-            sandbox.says("pause")  # the calendar; what is asked for runs
+            sandbox.says("pause")  # stops the calendar; requested runs still start
             yield sandbox
 
 
 def fill(disk: Path) -> None:
-    """Not one byte more fits."""
+    """Fill a disk to the last byte."""
     for size in (1 << 16, 1):
         with open(disk / "filler", "ab", buffering=0) as filler, contextlib.suppress(OSError):
             while True:
@@ -58,12 +58,12 @@ def fill(disk: Path) -> None:
 
 
 def empty(disk: Path) -> None:
-    """Anyone who filled it has gone."""
+    """Delete the file that fills the disk."""
     (disk / "filler").unlink()
 
 
 def content(sandbox: Sandbox) -> str:
-    """A digest of all that the database holds."""
+    """Return a digest of the database's content."""
     with closing(sqlite3.connect(sandbox.root / "data" / "cards.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         found = [database.execute(query).fetchall() for query in CONTENT]
@@ -71,20 +71,20 @@ def content(sandbox: Sandbox) -> str:
 
 
 def verified(sandbox: Sandbox) -> set[str]:
-    """The copies, each proven now."""
+    """Verify all copies now and return them."""
     found = sandbox.json("backups", "verify", "--all")["verified"]
     assert [each["error"] for each in found if each["error"]] == []
     return {each["file"] for each in found}
 
 
 def digests(sandbox: Sandbox) -> dict[str, str]:
-    """The copies byte for byte; to prove one takes room for a scratch file."""
+    """Return a digest of each copy's bytes; verifying would need space for a scratch file."""
     copies = (sandbox.root / "copies").glob("*.gz")
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in copies}
 
 
 def outcome(sandbox: Sandbox, job: str) -> tuple[str, str]:
-    """State and cause of the job's run, asked for now."""
+    """Run the job now and return state and cause."""
     sandbox.ask("run", job, "--wait")
     found = rows(
         sandbox, "SELECT state, cause FROM runs WHERE job = ? ORDER BY id DESC LIMIT 1", job
@@ -96,7 +96,7 @@ def test_the_disk_of_the_database_is_full(
     sandbox: Sandbox, postgres: str, figures: Figures
 ) -> None:
     disk = sandbox.root / "data"
-    shipped.feed(sandbox, sets=30, cards=2000)
+    shipped.write_catalogue(sandbox, sets=30, cards=2000)
     for job in WRITERS:
         before, copies = content(sandbox), verified(sandbox)
         fill(disk)
@@ -104,11 +104,11 @@ def test_the_disk_of_the_database_is_full(
         state, cause = outcome(sandbox, job)
 
         empty(disk)
-        figures.tell(f"{job}, disk full", f"{state}: {cause[:110]}")
+        figures.add(f"{job}, disk full", f"{state}: {cause[:110]}")
         assert content(sandbox) == before
         assert verified(sandbox) == copies
         assert state == "failed"
-        assert is_named(cause), cause
+        assert names_missing_space(cause), cause
         assert outcome(sandbox, job)[0] == "success"
     assert fixtures_replication.unequal(disk / "cards.db", postgres) == {}
 
@@ -118,8 +118,8 @@ def test_the_disk_of_the_database_is_full(
     empty(disk)
     assert content(sandbox) == before
     for job, (state, cause) in reported.items():
-        figures.tell(f"{job}, disk full", f"{state}: {cause[:110]}")
-        assert state == "success" or is_named(cause), cause
+        figures.add(f"{job}, disk full", f"{state}: {cause[:110]}")
+        assert state == "success" or names_missing_space(cause), cause
         assert outcome(sandbox, job)[0] == "success"
 
 
@@ -132,13 +132,15 @@ def test_the_disk_of_the_copies_is_full(sandbox: Sandbox, figures: Figures) -> N
 
     state, cause = outcome(sandbox, "backup-database")
 
-    figures.tell("backup-database, disk full", f"{state}: {cause[:160]}")
+    figures.add("backup-database, disk full", f"{state}: {cause[:160]}")
     assert state == "failed"
-    assert is_named(cause), cause
+    assert names_missing_space(cause), cause
     assert digests(sandbox) == copies
     assert content(sandbox) == before
     assert outcome(sandbox, "rotate-backups")[0] == "success"
-    free_by(sandbox, lambda: sandbox.says("backups", "prune", "--keep-last", "1"), figures)
+    check_prune_frees(
+        sandbox, lambda: sandbox.says("backups", "prune", "--keep-last", "1"), figures
+    )
     assert len(digests(sandbox)) == 1
     empty(disk)
     assert len(verified(sandbox)) == 1
@@ -147,12 +149,12 @@ def test_the_disk_of_the_copies_is_full(sandbox: Sandbox, figures: Figures) -> N
     assert [path.name for path in disk.iterdir() if path.suffix == ".part"] == []
 
 
-def free_by(sandbox: Sandbox, prune: Callable[[], str], figures: Figures) -> None:
-    """What a prune says on a full disk, and that it makes room."""
+def check_prune_frees(sandbox: Sandbox, prune: Callable[[], str], figures: Figures) -> None:
+    """Check the report of a prune on a full disk, and that it frees space."""
     before = shipped.free_bytes(sandbox.root / "copies")
     prune()
     freed = shipped.free_bytes(sandbox.root / "copies") - before
-    figures.tell("prune --keep-last 1 freed", f"{freed} bytes")
+    figures.add("prune --keep-last 1 freed", f"{freed} bytes")
     assert freed > 0
 
 
@@ -162,7 +164,7 @@ def test_the_disk_of_the_state_is_full(sandbox: Sandbox, figures: Figures) -> No
         before = content(sandbox)
         while (sandbox.state / "ballast").exists() or raw_client.code(sandbox, "/readyz") == 200:
             fill(sandbox.state)
-            sandbox.ask("resume", job)  # something to record, which takes the ballast
+            sandbox.ask("resume", job)  # its record takes the ballast's space
 
         refused = sandbox.ask("run", job)
         empty(sandbox.state)
@@ -171,10 +173,10 @@ def test_the_disk_of_the_state_is_full(sandbox: Sandbox, figures: Figures) -> No
         assert (refused.returncode, "full" in refused.stderr) == (1, True), job
         assert content(sandbox) == before, job
         assert outcome(sandbox, job)[0] == "success", job
-    figures.tell("each of eight jobs", refused.stderr.strip().removeprefix("nightshift: "))
+    figures.add("each of eight jobs", refused.stderr.strip().removeprefix("nightshift: "))
     assert copies <= verified(sandbox)
 
 
-def is_named(cause: str) -> bool:
-    """Whether the cause speaks of room."""
+def names_missing_space(cause: str) -> bool:
+    """Return whether the cause names missing space."""
     return any(word in cause for word in ("full", "No space left", "free", "fit"))

@@ -1,8 +1,8 @@
-"""Every worker is killed once in its run, and each slot still ends in success.
+"""Every worker is killed once during its run, and each slot still ends in success.
 
-The shipped jobs.yaml with all its eight jobs, a catalogue that has grown, and a
-real PostgreSQL. The clock goes through a Sunday's hours, a quarter at a time. At a
-random moment of its run each job's worker gets SIGKILL from outside, once.
+The shipped jobs.yaml with all its eight jobs, a catalogue that has grown, and a real
+PostgreSQL. The clock moves through the hours of a Sunday in steps of 15 minutes. At a random
+moment of its run each job's worker gets SIGKILL from outside, once.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ QUARTER = timedelta(minutes=15)
 MIDNIGHT = datetime(2026, 2, 8, tzinfo=UTC)  # a Sunday, when all eight are due
 MORNING = MIDNIGHT + timedelta(hours=6, minutes=15)
 HEALTH = "database-health-check"
-# When each is due; health, which is due all the time, has its turn at a quarter past.
+# When each job is killed; health is due in every quarter and is killed in the second.
 TURNS = {
     MIDNIGHT: "backup-database",
     MIDNIGHT + QUARTER: HEALTH,
@@ -44,16 +44,16 @@ TURNS = {
 }
 
 
-# How far into its usual time a run is let at most; one that is faster is asked for again.
+# Shares of the usual duration to wait before the kill; faster runs are requested again.
 SHARES = (0.8, 0.4, 0.2, 0.1, 0.0)
 SEED = "TEST_SEED"
-# The ledger is asked, which knows of a run before it is published.
+# Read from the ledger, which has a run before its state is published.
 OPEN = "SELECT job FROM runs WHERE state IN ('pending', 'running', 'retrying')"
 FIRST = "SELECT reason FROM attempts WHERE run = ? AND number = 1 AND ended_at NOT NULL"
 
 
 class Harness:
-    """A supervisor at midnight, a hand at its clock and one with dice at its workers."""
+    """A supervisor at midnight, its clock, and a random generator for the kills."""
 
     def __init__(
         self, sandbox: Sandbox, clock: Clock, supervisor: int, dice: random.Random
@@ -66,25 +66,25 @@ class Harness:
         self.killed: dict[str, int] = {}
 
     def go_to(self, slot: datetime) -> None:
-        """This quarter begins, and is acted on."""
+        """Set the clock to this slot and wait until the service has handled it."""
         self.clock.set((slot - timedelta(milliseconds=100)).strftime("%Y-%m-%d %H:%M:%S.%f"))
-        os.kill(self.supervisor, signal.SIGCHLD)  # it looks at its clock, and does nothing else
+        os.kill(self.supervisor, signal.SIGCHLD)  # makes it read the clock and does nothing else
         until(lambda: slot in outcomes(self.sandbox, HEALTH), within_s=60)
 
-    def rest(self) -> None:
-        """Until all that was begun has ended."""
+    def until_idle(self) -> None:
+        """Wait until no run is open."""
         until(lambda: rows(self.sandbox, OPEN) == [], within_s=60)
 
     def kill(self, job: str) -> float:
-        """Its worker, at a random moment; how many seconds after its start."""
+        """Kill the job's worker at a random moment; return the seconds since its start."""
         for share in SHARES:
             moment_s = self.dice.uniform(0, share) * self.usual[job].total_seconds()
             if self._kill_after(moment_s, job):
                 return moment_s
-            self.rest()
+            self.until_idle()
             again = self.sandbox.ask("run", job)
             assert again.returncode == 0, again.stderr
-        raise AssertionError(f"{job} was always faster")
+        raise AssertionError(f"{job} always ended before the kill")
 
     def _kill_after(self, moment_s: float, job: str) -> bool:
         until(lambda: self._begun(job) or not self._is_open(job), within_s=60)
@@ -103,7 +103,7 @@ class Harness:
         return True
 
     def _begun(self, job: str) -> list[dict[str, Any]]:
-        """Its first attempt, as the service publishes it before the ledger has the pid."""
+        """Return its first attempt as published: the ledger gets the pid later."""
         runs = raw_client.status(self.sandbox)["runs"]
         return [r for r in runs if r["job"] == job and r["pid"] and r["attempt"] == 1]
 
@@ -115,12 +115,12 @@ def test_every_worker_is_killed_once_and_each_slot_ends_in_success(
     postgres: str, figures: Figures
 ) -> None:
     seed = int(os.environ.get(SEED, random.SystemRandom().randrange(10**6)))
-    figures.tell(SEED, seed)
+    figures.add(SEED, seed)
     with shipped.shipped(postgres) as sandbox:
-        shipped.feed(sandbox, sets=60, cards=2000)
+        shipped.write_catalogue(sandbox, sets=60, cards=2000)
         clock = Clock(sandbox, "2026-02-07 12:00:10")
         shipped.run_all(sandbox)
-        shipped.feed(sandbox, sets=70, cards=3000)
+        shipped.write_catalogue(sandbox, sets=70, cards=3000)
 
         clock.set("2026-02-07 23:45:10")
         with supervised(sandbox) as supervisor:
@@ -130,18 +130,18 @@ def test_every_worker_is_killed_once_and_each_slot_ends_in_success(
                 harness.go_to(slot)
                 if slot in TURNS:
                     moment_s = harness.kill(TURNS[slot])
-                    figures.tell(TURNS[slot], f"killed after {moment_s * 1000:.0f} ms")
-                harness.rest()
+                    figures.add(TURNS[slot], f"killed after {moment_s * 1000:.0f} ms")
+                harness.until_idle()
                 slot += QUARTER
             assert zombies_of(supervisor.pid) == []
             mark = instance(sandbox)
 
-        judge(sandbox, harness.killed, figures)
+        check_result(sandbox, harness.killed, figures)
         assert fixtures_replication.unequal(sandbox.root / shipped.DATABASE, postgres) == {}
         assert pids_of_instance(mark) == []
 
 
-def judge(sandbox: Sandbox, killed: dict[str, int], figures: Figures) -> None:
+def check_result(sandbox: Sandbox, killed: dict[str, int], figures: Figures) -> None:
     """Check the rows of all runs, the copies, and that no files are left over."""
     assert killed.keys() == set(TURNS.values())
     for job, run in killed.items():
@@ -161,5 +161,5 @@ def judge(sandbox: Sandbox, killed: dict[str, int], figures: Figures) -> None:
     assert len(proven) >= 2
     assert shipped.leftovers(sandbox) == []
     ((count,),) = rows(sandbox, "SELECT count(*) FROM runs WHERE slot NOT NULL")
-    figures.tell("slots, each with one success", count)
-    figures.tell("copies, each proven again", len(proven))
+    figures.add("slots, each with one success", count)
+    figures.add("copies, each proven again", len(proven))

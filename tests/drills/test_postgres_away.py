@@ -1,9 +1,9 @@
-"""PostgreSQL is gone for an hour at the hour of replication.
+"""PostgreSQL is down for an hour when replication is due.
 
-The shipped jobs, a webhook and a server of its own that is stopped. Replication
-retries, fails, and opens one incident; the rounds of that hour call the service
-degraded and go on. The next day's run makes the replica equal, and one recovery
-is reported. Until then nobody receives of it a second time.
+The shipped jobs, a webhook, and a PostgreSQL server that the drill stops. Replication
+retries, fails, and opens one incident. The health checks of that hour report `degraded` and
+go on. The next day's run makes the replica equal, and one recovery is sent. No other message
+about it is sent.
 """
 
 import json
@@ -33,27 +33,27 @@ OPEN = "SELECT job FROM runs WHERE state IN ('pending', 'running', 'retrying')"
 
 
 class Service:
-    """A living supervisor, and the hand at its clock."""
+    """A running supervisor and its clock."""
 
     def __init__(self, sandbox: Sandbox, clock: Clock, supervisor: int) -> None:
         self.sandbox = sandbox
         self.clock = clock
         self.supervisor = supervisor
 
-    def live_through(self, slot: datetime) -> None:
-        """This quarter begins, and all that is due has ended."""
+    def run_quarter(self, slot: datetime) -> None:
+        """Set the clock to this slot and wait until every run that is due has ended."""
         self.clock.set((slot - timedelta(milliseconds=100)).strftime("%Y-%m-%d %H:%M:%S.%f"))
-        os.kill(self.supervisor, signal.SIGCHLD)  # it looks at its clock, and does nothing else
+        os.kill(self.supervisor, signal.SIGCHLD)  # makes it read the clock and does nothing else
         until(lambda: self.state(HEALTH, slot) and rows(self.sandbox, OPEN) == [], within_s=90)
 
     def state(self, job: str, slot: datetime) -> str:
-        """Of the run of this slot; "" before there is one."""
+        """Return the state of the run of this slot; "" before there is one."""
         query = "SELECT state FROM runs WHERE job = ? AND slot = ?"
         found = rows(self.sandbox, query, job, slot.isoformat())
         return str(found[0][0]) if found else ""
 
     def health(self, slot: datetime) -> str:
-        """The word of the round of this slot."""
+        """Return the verdict of the health check of this slot."""
         query = "SELECT result_json FROM runs WHERE job = ? AND slot = ?"
         ((result,),) = rows(self.sandbox, query, HEALTH, slot.isoformat())
         return str(json.loads(result)["word"])
@@ -64,44 +64,44 @@ def test_postgres_is_away_for_an_hour(
 ) -> None:
     with Webhook() as hook, shipped.shipped(own_postgres.dsn) as sandbox:
         sandbox.environ["NOTIFICATION_WEBHOOK_URL"] = hook.url
-        shipped.feed(sandbox, sets=10, cards=400)
+        shipped.write_catalogue(sandbox, sets=10, cards=400)
         clock = Clock(sandbox, "2026-02-10 03:30:10")
         shipped.run_all(sandbox)
         with supervised(sandbox) as supervisor:
             service = Service(sandbox, clock, supervisor.pid)
-            service.live_through(FOUR - QUARTER)
+            service.run_quarter(FOUR - QUARTER)
             before = service.health(FOUR - QUARTER)
 
             own_postgres.stop()
             hour = [FOUR + n * QUARTER for n in range(5)]
             for slot in hour:
-                service.live_through(slot)
+                service.run_quarter(slot)
             words = [service.health(slot) for slot in hour]
             states = [service.state(JOB, FOUR)]
 
             own_postgres.start()
-            shipped.feed(sandbox, sets=11, cards=500)
-            service.live_through(FOUR + DAY - QUARTER)
-            service.live_through(FOUR + DAY)
+            shipped.write_catalogue(sandbox, sets=11, cards=500)
+            service.run_quarter(FOUR + DAY - QUARTER)
+            service.run_quarter(FOUR + DAY)
             states.append(service.state(JOB, FOUR + DAY))
             after = service.health(FOUR + DAY)
-            service.live_through(FOUR + DAY + QUARTER)  # then the recovery has lasted
+            service.run_quarter(FOUR + DAY + QUARTER)  # until the recovery is sent
             until(lambda: rows(sandbox, UNSENT) == [], within_s=40)
 
-        figures.tell(
+        figures.add(
             "health before, meanwhile, after", f"{before}, {len(words)} rounds {words[0]}, {after}"
         )
         assert states == ["failed", "success"]
         assert "degraded" not in (before, after)
         assert set(words) == {"degraded"}
-        judge(sandbox, hook, figures)
+        check_result(sandbox, hook, figures)
         assert (
             fixtures_replication.unequal(sandbox.root / shipped.DATABASE, own_postgres.dsn) == {}
         )
 
 
-def judge(sandbox: Sandbox, hook: Webhook, figures: Figures) -> None:
-    """One failure after all its attempts, one incident, two messages."""
+def check_result(sandbox: Sandbox, hook: Webhook, figures: Figures) -> None:
+    """Check one failure after all its attempts, one incident and two messages."""
     query = "SELECT attempt, retries_used, cause FROM runs WHERE job = ? AND slot = ?"
     ((attempts, retries, cause),) = rows(sandbox, query, JOB, FOUR.isoformat())
     assert (attempts, retries) == (3, 2)
@@ -112,7 +112,7 @@ def judge(sandbox: Sandbox, hook: Webhook, figures: Figures) -> None:
     assert (count, bool(closed)) == (1, True)
     words = "SELECT word FROM outbox WHERE job = ? AND delivered_at NOT NULL ORDER BY id"
     assert rows(sandbox, words, JOB) == [("opened",), ("recovered",)]
-    figures.tell("messages", len(hook.calls))
+    figures.add("messages", len(hook.calls))
     assert rows(sandbox, "SELECT count(*) FROM incidents WHERE closed_at IS NULL") == [(0,)]
-    figures.tell("the run", f"{attempts} attempts, {cause[:90]}")
-    figures.tell("the incident", f"{kind}, opened and recovered, reported once each")
+    figures.add("the run", f"{attempts} attempts, {cause[:90]}")
+    figures.add("the incident", f"{kind}, opened and recovered, reported once each")

@@ -1,9 +1,9 @@
-"""Last week's copy is put back under a living writer, and the replica follows.
+"""Last week's copy is restored under an active writer, and replication follows.
 
-The shipped jobs with a real PostgreSQL. A backup; a week in which another program
-writes and changes are replicated by their log; the old copy restored into the
-database while that program goes on. The next replication sees that the log does
-not lead there, compares everything, and is equal; the one after it is incremental.
+The shipped jobs with a real PostgreSQL. First a backup, then a week in which another program
+writes and the changes are replicated by their log. Then the old copy is restored into the
+database while that program continues. The next replication detects that the log does not
+lead to this state, compares everything, and ends equal; the one after it is incremental.
 """
 
 from pathlib import Path
@@ -24,17 +24,17 @@ WRITTEN = "SELECT count(*) FROM moves"
 
 
 def replicated(sandbox: Sandbox, figures: Figures, when: str) -> dict[str, Any]:
-    """What a run of the replication says of itself."""
+    """Run the replication and return its result."""
     sandbox.says("run", "replicate-to-pg", "--wait")
     (run, *_) = sandbox.json("history", "replicate-to-pg")["runs"]
     result = dict(run["result"])
     counts = ", ".join(f"{result[name]} {name}" for name in ("inserted", "updated", "deleted"))
-    figures.tell(when, f"{result['capture']}: {counts} in {result['seconds']} s")
+    figures.add(when, f"{result['capture']}: {counts} in {result['seconds']} s")
     return result
 
 
-def with_a_ledger_of_moves(sandbox: Sandbox) -> Path:
-    """The card database, with the tables of another program that must always add up."""
+def add_moves_database(sandbox: Sandbox) -> Path:
+    """Create the card database with tables of another program, whose sums must agree."""
     sandbox.says(
         "run", "sync-missing-sets", "sync-missing-cards", "--local", "--log-level", "error"
     )
@@ -45,17 +45,17 @@ def test_a_restored_copy_is_replicated_in_full_and_then_by_changes(
     postgres: str, figures: Figures
 ) -> None:
     with shipped.shipped(postgres) as sandbox:
-        shipped.feed(sandbox, sets=12, cards=600)
+        shipped.write_catalogue(sandbox, sets=12, cards=600)
         clock = Clock(sandbox, "2026-02-09 12:00:10")
-        path = with_a_ledger_of_moves(sandbox)
+        path = add_moves_database(sandbox)
         with supervised(sandbox):
-            sandbox.says("pause")  # the calendar; what is asked for runs
+            sandbox.says("pause")  # stops the calendar; requested runs still start
             sandbox.says("run", "backup-database", "--wait")
             assert replicated(sandbox, figures, "the first run")["capture"] == "full"
             ((before,),) = backup_folder.rows(path, WRITTEN)
 
             clock.set("2026-02-16 12:00:10")
-            shipped.feed(sandbox, sets=14, cards=800)
+            shipped.write_catalogue(sandbox, sets=14, cards=800)
             sandbox.says("run", "sync-missing-sets", "sync-missing-cards", "--wait")
             with backup_folder.a_writer(path, WRITER_PAUSE_S) as writing:
                 of_the_week = replicated(sandbox, figures, "a week of changes")
@@ -71,17 +71,17 @@ def test_a_restored_copy_is_replicated_in_full_and_then_by_changes(
         assert again["capture"] == "changes"
         assert nothing["capture"] == "nothing"
         assert fixtures_replication.unequal(path, postgres) == {}
-        judge(sandbox, path, writing, (before, later, restored), figures)
+        check_result(sandbox, path, writing, (before, later, restored), figures)
 
 
-def judge(
+def check_result(
     sandbox: Sandbox,
     path: Path,
     writing: backup_folder.Writing,
     moves: tuple[int, int, int],
     figures: Figures,
 ) -> None:
-    """The writer never met a torn database, and the one before the restore is kept aside."""
+    """Check that the writer saw no torn database, and that the replaced database is kept."""
     before, later, restored = moves
     assert before < later
     assert before < restored == writing.rows < before + writing.commits
@@ -90,5 +90,5 @@ def judge(
     (aside,) = path.parent.glob("*.before-restore-*")
     ((kept,),) = backup_folder.rows(aside, WRITTEN)
     assert kept >= later
-    figures.tell("the writer", f"{writing.commits} commits, the longest {writing.worst_s:.2f} s")
-    figures.tell("moves", f"{before} in the copy, {kept} set aside, {restored} in the end")
+    figures.add("the writer", f"{writing.commits} commits, the longest {writing.worst_s:.2f} s")
+    figures.add("moves", f"{before} in the copy, {kept} set aside, {restored} in the end")

@@ -1,10 +1,9 @@
-"""A new service finds the ledger of an older one that was killed while jobs ran.
+"""A new service starts with the ledger of an older one that was killed while jobs ran.
 
-The older one wrote version 1 (`ledger_v1.sql`, as its own SQLite dumped it): a
-success, a failure with an incident and an alert that nobody got, and three open
-runs - running, retrying, and pending behind the running one. Nine minutes later
-the new one begins. It copies the ledger beside itself, changes it, settles what
-is open, goes on, and loses nothing; the next day closes the incident.
+The older one wrote version 1 (`ledger_v1.sql`, dumped by its own SQLite): a success, a failure
+with an incident and an undelivered alert, and three open runs - running, retrying, and pending
+behind the running one. Nine minutes later the new one starts. It copies the ledger, migrates
+it, settles the open runs, goes on, and loses nothing. The next day closes the incident.
 """
 
 import re
@@ -53,10 +52,10 @@ def hook() -> Iterator[Webhook]:
         yield hook
 
 
-def of_its_own(dump: str) -> str:
-    """Return the dump with another mark: who bears that of a ledger is killed as its stray.
+def with_another_mark(dump: str) -> str:
+    """Return the dump with another instance mark.
 
-    With the mark of the file itself, two drills at the same time would kill each other's runs.
+    With the same mark, two drills at the same time would kill each other's runs as strays.
     """
     marked, count = re.subn(r"'instance','\w+'", f"'instance','{secrets.token_hex(16)}'", dump)
     assert count == 1
@@ -64,14 +63,14 @@ def of_its_own(dump: str) -> str:
 
 
 def tables(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of an old ledger, by table."""
+    """Return all rows of an old ledger, by table."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
         names = ledger.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         return {name: ledger.execute(f"SELECT * FROM {name}").fetchall() for (name,) in names}
 
 
 def ending(sandbox: Sandbox, run: int) -> tuple[Any, ...]:
-    """State, attempts, interruptions and retries of a run."""
+    """Return state, attempts, interruptions and retries of a run."""
     query = "SELECT state, attempt, interruptions, retries_used FROM runs WHERE id = ?"
     (found,) = rows(sandbox, query, run)
     return found
@@ -84,7 +83,7 @@ def test_an_older_ledger_with_failures_goes_on_and_loses_nothing(
         sandbox.state.mkdir(mode=0o700)
         path = sandbox.state / "ledger.sqlite3"
         with closing(sqlite3.connect(path)) as ledger:
-            ledger.executescript(of_its_own(DUMP.read_text()))
+            ledger.executescript(with_another_mark(DUMP.read_text()))
         before = tables(path)
         clock = Clock(sandbox, "2026-02-09 02:08:59")
 
@@ -97,19 +96,19 @@ def test_an_older_ledger_with_failures_goes_on_and_loses_nothing(
                     lambda job=job: "success" in outcomes(sandbox, job).get(NEXT_DAY, ""),
                     within_s=LIMIT_S,
                 )
-            sandbox.says("run", "loud", "--wait")  # the second success in a row is reported
+            sandbox.says("run", "loud", "--wait")  # the second success in a row sends the recovery
             until(lambda: any("loud" in call.body for call in hook.calls), within_s=LIMIT_S)
             explained = sandbox.says("explain", "minutely", "--at", "2026-02-09 02:04")
 
-        judge_the_rows(sandbox, before, figures)
-        judge_the_alerts(sandbox, hook, figures)
+        check_rows(sandbox, before, figures)
+        check_alerts(sandbox, hook, figures)
         assert "no supervisor" in explained
 
 
-def judge_the_rows(
+def check_rows(
     sandbox: Sandbox, before: dict[str, list[tuple[Any, ...]]], figures: Figures
 ) -> None:
-    """The copy beside is the old ledger; each old row is there and has ended well."""
+    """Check that the copy is the old ledger, and that each old row is there and has ended well."""
     copy = sandbox.state / "ledger-v1.sqlite3"
     assert tables(copy) == before
     assert rows(sandbox, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
@@ -120,7 +119,7 @@ def judge_the_rows(
     assert rows(sandbox, "SELECT * FROM runs WHERE id IN (1, 5, 6)") == [
         (*row, "", "") for row in before["runs"] if row[0] in (1, 5, 6)
     ]
-    assert ending(sandbox, 2) == ("success", 2, 1, 0)  # running: again, and no retry is used
+    assert ending(sandbox, 2) == ("success", 2, 1, 0)  # running: again, without using a retry
     assert ending(sandbox, 3) == ("success", 1, 0, 0)  # pending: after it
     assert ending(sandbox, 4) == ("success", 2, 0, 1)  # retrying: at its time
     assert rows(sandbox, "SELECT reason FROM attempts WHERE run = 2 AND number = 1") == [
@@ -130,16 +129,16 @@ def judge_the_rows(
     for job in DAILY:
         assert missing(sandbox, job, TWO, NEXT_DAY, timedelta(days=1)) == [], job
     assert missing(sandbox, "minutely", TWO, NEXT_DAY, MINUTE) == []
-    figures.tell("ledger", f"version 1 to {SCHEMA_VERSION}, {len(before['runs'])} runs kept")
-    figures.tell("runs afterwards", rows(sandbox, "SELECT count(*) FROM runs")[0][0])
+    figures.add("ledger", f"version 1 to {SCHEMA_VERSION}, {len(before['runs'])} runs kept")
+    figures.add("runs afterwards", rows(sandbox, "SELECT count(*) FROM runs")[0][0])
 
 
-def judge_the_alerts(sandbox: Sandbox, hook: Webhook, figures: Figures) -> None:
-    """What version 1 could not send is kept with the reason; the recovery is sent."""
+def check_alerts(sandbox: Sandbox, hook: Webhook, figures: Figures) -> None:
+    """Check that the old alert is withheld with a reason, and that the recovery is sent."""
     query = "SELECT word, withheld, delivered_at IS NOT NULL FROM outbox WHERE job = 'loud'"
     assert rows(sandbox, query + " ORDER BY id") == [
         ("opened", "written before alerts were delivered", 0),
         ("recovered", "", 1),
     ]
     assert rows(sandbox, "SELECT count, closed_at IS NULL FROM incidents WHERE id = 1") == [(1, 0)]
-    figures.tell("messages", len(hook.calls))
+    figures.add("messages", len(hook.calls))

@@ -1,9 +1,9 @@
-"""A state folder of 0.1.0, made by 0.1.0 itself and killed while jobs ran, goes on today.
+"""Today's service takes over a state folder that release 0.1.0 wrote until it was killed.
 
-The release runs from git's history. It leaves all that a service can leave behind: history,
-runs that are running, retrying and pending, a pause, an incident whose alert nobody took and
-one that is acknowledged, a backup, and a change log of replication with a row in it. Twenty
-minutes later today's service begins in the same folder, and loses none of it.
+The release runs from git's history. It leaves everything a service can leave: history, runs
+that are running, retrying and pending, a pause, an incident with an undelivered alert, one that
+is acknowledged, a backup, and a change log of replication with a row in it. Twenty minutes
+later today's service starts in the same folder, and loses nothing.
 """
 
 import sqlite3
@@ -68,7 +68,7 @@ def hook() -> Iterator[Webhook]:
         yield hook
 
 
-def in_shop(sandbox: Sandbox, *statements: str) -> list[tuple[Any, ...]]:
+def execute_in_shop(sandbox: Sandbox, *statements: str) -> list[tuple[Any, ...]]:
     """Execute statements in the source database and return the rows of the last one."""
     found: list[tuple[Any, ...]] = []
     with closing(sqlite3.connect(sandbox.root / "shop.sqlite3")) as shop:
@@ -85,10 +85,10 @@ def table(path: Path, query: str) -> list[dict[str, Any]]:
         return [dict(row) for row in ledger.execute(query)]
 
 
-def leave_it_failing(sandbox: Sandbox, old: Released, clock: Clock, hook: Webhook) -> None:
-    """Live with the release until it is killed in the middle of everything."""
+def run_until_killed(sandbox: Sandbox, old: Released, clock: Clock, hook: Webhook) -> None:
+    """Run the release until it is killed while jobs run, retry and wait."""
     hook.always(503)
-    in_shop(
+    execute_in_shop(
         sandbox,
         "CREATE TABLE goods (id INTEGER PRIMARY KEY, name TEXT)",
         "INSERT INTO goods VALUES (1, 'lamp'), (2, 'bridge')",
@@ -96,7 +96,7 @@ def leave_it_failing(sandbox: Sandbox, old: Released, clock: Clock, hook: Webhoo
     with old.serving() as service:
         old.says("run", "backup", "--wait")
         old.says("run", "replicate", "--wait")
-        in_shop(sandbox, "INSERT INTO goods VALUES (3, 'chair')")
+        execute_in_shop(sandbox, "INSERT INTO goods VALUES (3, 'chair')")
         old.says("pause", "paused", "--for", "3d", "--reason", "moving")
         reach(sandbox, clock, service, TWO)
         for job, state in {**OPEN, "loud": "failed", "silenced": "failed"}.items():
@@ -113,8 +113,8 @@ def test_a_state_folder_of_the_release_goes_on_without_loss(
 ) -> None:
     with Sandbox(JOBS % (hook.url, postgres)) as sandbox:
         clock = Clock(sandbox, "2026-02-09 01:58:30")
-        leave_it_failing(sandbox, Released(sandbox, code), clock, hook)
-        triggers = in_shop(sandbox, "SELECT name, sql FROM sqlite_master ORDER BY name")
+        run_until_killed(sandbox, Released(sandbox, code), clock, hook)
+        triggers = execute_in_shop(sandbox, "SELECT name, sql FROM sqlite_master ORDER BY name")
         (sandbox.root / "repaired").touch()
         hook.always(200)
         asked = len(hook.calls)
@@ -126,18 +126,18 @@ def test_a_state_folder_of_the_release_goes_on_without_loss(
                 slot = LATER if job == "minutely" else TWO
                 until(lambda j=job, s=slot: "success" in outcomes(sandbox, j).get(s, ""), LIMIT_S)
             until(lambda: any("loud" in call.body for call in hook.calls[asked:]), LIMIT_S)
-            judge_the_data(sandbox, postgres, triggers)
+            check_data(sandbox, postgres, triggers)
             status = raw_client.status(sandbox)
 
-        judge_the_ledger(sandbox, figures)
+        check_ledger(sandbox, figures)
         (paused,) = [job for job in status["jobs"] if job["name"] == "paused"]
         assert paused["paused_until"].startswith("2026-02-12")
         assert status["config"]["problems"] == []
-        figures.tell("alerts that had waited", len(hook.calls) - asked)
+        figures.add("alerts that had waited", len(hook.calls) - asked)
 
 
-def judge_the_ledger(sandbox: Sandbox, figures: Figures) -> None:
-    """Every row of the release is there; what had ended is unchanged, what was open has ended."""
+def check_ledger(sandbox: Sandbox, figures: Figures) -> None:
+    """Check that every row is there, ended rows are unchanged, and open ones have ended."""
     ((copy,), now) = (
         list(sandbox.state.glob("ledger-v*.sqlite3")),
         sandbox.state / "ledger.sqlite3",
@@ -159,11 +159,11 @@ def judge_the_ledger(sandbox: Sandbox, figures: Figures) -> None:
     assert missing(sandbox, "minutely", TWO - MINUTE, LATER, MINUTE) == []
     assert outcomes(sandbox, "paused")[TWO + 10 * MINUTE].startswith("skipped")
     assert rows(sandbox, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
-    figures.tell("ledger", f"{copy.name}, {len(runs)} runs, {len(ended)} of them ended")
+    figures.add("ledger", f"{copy.name}, {len(runs)} runs, {len(ended)} of them ended")
 
 
-def judge_the_data(sandbox: Sandbox, postgres: str, triggers: list[tuple[Any, ...]]) -> None:
-    """The copy is a copy, the change log goes on where it was, both sides are equal."""
+def check_data(sandbox: Sandbox, postgres: str, triggers: list[tuple[Any, ...]]) -> None:
+    """Check that the copy is valid, the change log continues, and both sides are equal."""
     assert "damaged" not in sandbox.says("backups", "verify", "--all")
     sandbox.says("backups", "restore", "latest", "--target", "look.sqlite3")
     with closing(sqlite3.connect(sandbox.root / "look.sqlite3")) as look:
@@ -175,7 +175,9 @@ def judge_the_data(sandbox: Sandbox, postgres: str, triggers: list[tuple[Any, ..
     (run, *_) = sandbox.json("history", "replicate")["runs"]
     assert run["state"] == "success"
     assert run["result"]["inserted"] == 1, run["result"]
-    assert in_shop(sandbox, "SELECT name, sql FROM sqlite_master ORDER BY name") == triggers
+    assert (
+        execute_in_shop(sandbox, "SELECT name, sql FROM sqlite_master ORDER BY name") == triggers
+    )
     with psycopg.connect(postgres) as target:
         names = target.execute("SELECT id, name FROM goods ORDER BY id").fetchall()
     assert names == [(1, "lamp"), (2, "bridge"), (3, "chair")]

@@ -1,8 +1,8 @@
-"""A year of the shipped jobs through the real rules, with failures by chance.
+"""A year of the shipped jobs through the real rules, with random failures.
 
-The clock is reported and processes only end, so a year takes seconds. One attempt in
-seven fails; backup fails every time for three days of June. Every slot of the
-calendar has one outcome, and nobody is reported more than the rule of incidents allows.
+The clock is simulated and processes only end, so a year takes seconds. One attempt in seven
+fails; backup fails every time on three days of June. Every slot of the calendar has one
+outcome, and no incident sends more messages than its rule allows.
 """
 
 import os
@@ -39,7 +39,7 @@ BAD_DAYS = (datetime(2026, 6, 10, tzinfo=UTC), datetime(2026, 6, 13, tzinfo=UTC)
 
 
 class Year:
-    """The last word of every row that the year has written."""
+    """The last version of every row that the year has written."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
         self.runs: dict[int, Run] = {}
@@ -63,19 +63,19 @@ class Year:
                 self.alerts[row.id] = row
 
     def of(self, job: str) -> list[Run]:
-        """All runs of a job."""
+        """Return all runs of a job."""
         return [run for run in self.runs.values() if run.job == job]
 
 
 def shipped() -> Config:
-    """The shipped jobs.yaml, with someone who is reported everything."""
+    """Return the shipped jobs.yaml with a channel that receives every alert."""
     parsed = config.parse(SHIPPED.read_bytes(), SHIPPED, {"REPLICATION_ENABLED": "true"})
     assert parsed.config is not None, parsed.problems
     return replace(parsed.config, notify=notify_slack("http://nowhere.invalid/hook"))
 
 
 def calendar(job: Job) -> set[datetime]:
-    """The job's slots of the year, by another reader of cron than the service's loop."""
+    """Return the job's slots of the year, by a cron implementation that the loop does not use."""
     slots = set()
     for expression in job.cron:
         for local in CronSim(expression, START.astimezone(ZoneInfo(job.timezone))):
@@ -86,7 +86,10 @@ def calendar(job: Job) -> set[datetime]:
 
 
 def most_messages(incident: Incident) -> int:
-    """Its opening, reminders after 1 h, 4 h and then daily if it failed again, its recovery."""
+    """Return the most messages of an incident.
+
+    One opening, reminders after 1 h, 4 h and then daily if it failed again, one recovery.
+    """
     lasted = (incident.closed_at or END) - incident.opened_at
     daily = max(0, (lasted - timedelta(hours=4)).days)
     reminders = (lasted >= timedelta(hours=1)) + (lasted >= timedelta(hours=4)) + daily
@@ -95,20 +98,20 @@ def most_messages(incident: Incident) -> int:
 
 def test_a_year_gives_every_slot_one_outcome(figures: Figures) -> None:
     seed = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(10**6)))
-    figures.tell("TEST_SEED", seed)
+    figures.add("TEST_SEED", seed)
     running = shipped()
-    by_habit = outcome_sampler(
+    usual_ending = outcome_sampler(
         {job.name: DurationProfile(20.0, 240.0, FAILURE) for job in running.jobs}, seed
     )
 
-    def foresee(launch: Launch) -> Ending:
+    def ending_of(launch: Launch) -> Ending:
         if launch.run.job == "backup-database" and BAD_DAYS[0] <= launch.run.due < BAD_DAYS[1]:
             return Ending(5.0, 1 << 8, Failed("no space left on device", permanent=False))
-        return by_habit(launch)
+        return usual_ending(launch)
 
     began = time.perf_counter()
-    year = Year(simulate(Restored(At(START, 0.0, 0.5), running, Memory()), END, foresee))
-    figures.tell("seconds", time.perf_counter() - began)
+    year = Year(simulate(Restored(At(START, 0.0, 0.5), running, Memory()), END, ending_of))
+    figures.add("seconds", time.perf_counter() - began)
 
     for job in running.jobs:
         slots = [run.slot for run in year.of(job.name)]
@@ -116,11 +119,11 @@ def test_a_year_gives_every_slot_one_outcome(figures: Figures) -> None:
         assert len(slots) == len(set(slots)), job.name
         assert set(slots) == calendar(job), job.name
         assert len(open_at_the_end) <= 1, job.name
-    tell_and_judge(year, running, figures)
+    report_and_check(year, running, figures)
 
 
-def tell_and_judge(year: Year, running: Config, figures: Figures) -> None:
-    """Check, job by job, the outcomes and the rules of retries, skips and messages."""
+def report_and_check(year: Year, running: Config, figures: Figures) -> None:
+    """Report and check, job by job, the outcomes and the rules of retries, skips and messages."""
     per_incident = Counter(alert.incident for alert in year.alerts.values())
     per_job = defaultdict(list)
     for incident in year.incidents.values():
@@ -129,7 +132,7 @@ def tell_and_judge(year: Year, running: Config, figures: Figures) -> None:
         runs = year.of(job.name)
         states = Counter(run.state for run in runs)
         messages = sum(per_incident[each.id] for each in per_job[job.name])
-        figures.tell(
+        figures.add(
             job.name,
             f"{len(runs)} runs, {states[State.SUCCESS]} success, {states[State.FAILED]} failed, "
             f"{states[State.SKIPPED]} skipped, {sum(r.retries_used for r in runs)} retries, "
