@@ -1,4 +1,4 @@
-"""An alert with its details, and the sending of its message as the child process does it."""
+"""Alerts with their details, and a function that sends one as the child process does."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,7 +25,7 @@ RUN = Run(
     attempt=3, started_at=AT, ended_at=AT + timedelta(seconds=95),
 )  # fmt: skip
 JOB = Job("backup", 0, argv=("x",), description="copies the shop", docs="https://wiki/backup")
-# What a job may print to harm a channel: markup of each, mentions, control characters.
+# What a job may print to attack a channel: its markup, mentions, control characters.
 HOSTILE = "<!channel> @everyone *b* `c` ``` & _d_ </pre><b> \x1b[31m\x00 [x](http://y) 🔴 \udcff"
 
 

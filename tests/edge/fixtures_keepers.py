@@ -29,8 +29,8 @@ def launch(number: int, attempt: int = 1, run: dict[str, Any] | None = None, **j
     return effects.Launch(row, definition)
 
 
-class Stage:
-    """The processes on a selector, and the list of all its events."""
+class Runner:
+    """Runs real processes through a selector, and collects their events."""
 
     def __init__(self, runs_dir: Path, **options: Any) -> None:
         self.instance = f"test-{os.getpid()}-{time.monotonic_ns()}"
@@ -50,7 +50,7 @@ class Stage:
         return self._last
 
     def turn(self) -> None:
-        """Collect the events of a hundredth of a second."""
+        """Wait a hundredth of a second for events and collect them."""
         for key, _ in self.selector.select(0.01):
             self.happened += self.processes.ready(key, at())
 
@@ -60,7 +60,7 @@ class Stage:
             assert time.monotonic() < deadline, f"not within {within_s} s: {self.happened}"
             self.turn()
 
-    def play(self, worker: str | None = None, **job: Any) -> list[events.AttemptEvent]:
+    def run_to_end(self, worker: str | None = None, **job: Any) -> list[events.AttemptEvent]:
         """Launch a run, wait for its end, and return its events."""
         run = self.begin(worker, **job)
         self.until_ended(run)
@@ -80,23 +80,23 @@ class Stage:
     def of(self, run: int) -> list[events.AttemptEvent]:
         return [event for event in self.happened if event.run == run]
 
-    def words(self, run: int) -> list[str]:
+    def event_names(self, run: int) -> list[str]:
         """Return the type names of a run's events, without messages."""
         return [
             type(e).__name__ for e in self.of(run) if not isinstance(e, events.MessageReceived)
         ]
 
-    def said(self, run: int) -> list[Any]:
+    def messages(self, run: int) -> list[Any]:
         return [
             event.message for event in self.of(run) if isinstance(event, events.MessageReceived)
         ]
 
     def received(self, run: int, kind: type) -> bool:
-        return any(isinstance(message, kind) for message in self.said(run))
+        return any(isinstance(message, kind) for message in self.messages(run))
 
     def pid(self, run: int) -> int:
         """Return the pid of the run's process, once it has started."""
-        self.until(lambda: "Started" in self.words(run))
+        self.until(lambda: "Started" in self.event_names(run))
         return next(e.pid for e in self.of(run) if isinstance(e, events.Started))
 
     def until_working(self, run: int) -> None:
@@ -111,26 +111,28 @@ class Stage:
 
     def fork_server(self) -> int:
         """Return the pid of the fork server; 0 if there is none."""
-        return next((pid for pid in carriers(self.instance) if parent(pid) == os.getpid()), 0)
+        return next(
+            (pid for pid in pids_of_instance(self.instance) if parent(pid) == os.getpid()), 0
+        )
 
     def begun_fork_server(self) -> int:
-        """Wait until the fork server is seen, and return its pid.
+        """Wait until the fork server shows its environment, and return its pid.
 
-        A process that has just executed its program has no environment for a moment.
+        Just after exec, a process has an empty environment for a moment.
         """
         self.until(self.fork_server)
         return self.fork_server()
 
     def keepers(self) -> set[int]:
         fork_server = self.fork_server()
-        return {pid for pid in carriers(self.instance) if parent(pid) == fork_server}
+        return {pid for pid in pids_of_instance(self.instance) if parent(pid) == fork_server}
 
     def jobs(self) -> set[int]:
         """Return the pids that belong to runs, without fork server and keepers."""
         fork_server = self.fork_server()
         return {
             pid
-            for pid in carriers(self.instance)
+            for pid in pids_of_instance(self.instance)
             if pid != fork_server and parent(pid) not in (0, fork_server)
         }
 
@@ -157,7 +159,7 @@ def lives(pid: int) -> bool:
     return state(pid) not in ("", "Z", "X")
 
 
-def carriers(instance: str) -> list[int]:
+def pids_of_instance(instance: str) -> list[int]:
     """Return the pids of all processes with this instance mark in their environment."""
     mark = f"NIGHTSHIFT_INSTANCE={instance}".encode()
     found = []

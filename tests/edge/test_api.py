@@ -1,4 +1,4 @@
-"""The socket: its mode, who asks, what may be asked, and what does not hold."""
+"""The API socket: its mode, the peer's uid, routing, and invalid requests."""
 
 import os
 import socket

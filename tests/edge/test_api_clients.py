@@ -1,4 +1,4 @@
-"""Clients that are slow, silent, huge or many: they harm nobody."""
+"""Slow, silent, huge or many clients: they affect no other client."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from supervisor.core.model import Run, State, Trigger
 from tests.edge.fixtures_api import AT, ask, connect, made_bridge, read_all, stream
 from tests.waiting import until
 
-# As in service, but impatient.
+# The limits of the service, with shorter times.
 LIMITS = ClientLimits(request_s=0.5, stalled_s=0.5, ping_s=0.1)
 GET_STATUS = b"GET /v1/status HTTP/1.1\r\nHost: nightshift\r\n\r\n"
 
@@ -26,8 +26,8 @@ def limits():
     return LIMITS
 
 
-def has_hung_up(client):
-    """Whether the other side has ended the connection; takes what it had sent."""
+def is_closed_by_server(client):
+    """Return whether the server has closed the connection; discards received data."""
     client.setblocking(False)
     try:
         while client.recv(1 << 20):
@@ -80,7 +80,7 @@ def test_one_that_keeps_its_connection_has_as_long_for_each_request(path):
                 answer += regular.recv(65536)
             assert answer.startswith(b"HTTP/1.1 200")
 
-        until(lambda: has_hung_up(regular))
+        until(lambda: is_closed_by_server(regular))
 
 
 def test_requests_that_were_sent_together_are_all_answered(path):
@@ -128,9 +128,9 @@ def test_for_one_too_many_the_oldest_without_a_whole_request_goes(folder, bridge
 
     assert ask(folder / "s", "/healthz")[0] in (200, 503)
 
-    until(lambda: has_hung_up(first))
-    assert not has_hung_up(second)
-    assert not has_hung_up(reading)
+    until(lambda: is_closed_by_server(first))
+    assert not is_closed_by_server(second)
+    assert not is_closed_by_server(reading)
     calls[0].answer.set_result(
         control_requests.Reply(1, control_requests.ReplyStatus.CONFLICT, error="no")
     )
@@ -188,7 +188,7 @@ def test_a_reader_of_events_that_does_not_read_is_cut_off_and_nobody_else(path, 
 
 
 def gone(client):
-    """Whether a write finds the connection closed; nothing is read."""
+    """Return whether a write finds the connection closed; nothing is read."""
     try:
         client.send(GET_STATUS, socket.MSG_DONTWAIT)
     except BlockingIOError:

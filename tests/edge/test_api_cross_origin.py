@@ -1,4 +1,4 @@
-"""A web page cannot drive a socket that is forwarded to TCP; programs go on as before."""
+"""A web page cannot use a socket that is forwarded to TCP; other programs can."""
 
 import pytest
 
@@ -50,7 +50,7 @@ ANSWERED = {
 
 
 def answer_to(path, method, headers, body=b""):
-    """The status of the answer to these very headers."""
+    """Return the status of the answer to exactly these headers."""
     head = (
         f"{method} HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     )

@@ -1,4 +1,4 @@
-"""/metrics: what is published, in both formats, as the client's own parsers read it."""
+"""/metrics in both formats, read by the parsers of the Prometheus client library."""
 
 import dataclasses
 import re
@@ -44,7 +44,7 @@ def text_of(found: Snapshot, accept: str) -> tuple[bytes, str]:
 
 
 def samples(found: Snapshot, accept: str = "") -> dict[tuple, float]:
-    """(name, labels …) -> value, as the parser reads it."""
+    """Return (name, labels …) -> value, as the parser reads it."""
     text, _ = text_of(found, accept)
     families = (parse_open if accept else parse)(text.decode())
     return {
@@ -55,7 +55,7 @@ def samples(found: Snapshot, accept: str = "") -> dict[tuple, float]:
 
 
 def busy_service() -> Harness:
-    """A backup that is done, a job that failed, one that runs, one that was never seen."""
+    """Return a service with a finished backup, a failed job, a running one, and one never run."""
     harness = Harness(
         job("backup", cron="0 1 * * *", worker="backup.run"),
         job("check", cron="0 1 * * *", worker="health.run"),
@@ -253,7 +253,7 @@ def test_alert_rules_name_only_what_there_is():
 
 
 def led() -> Snapshot:
-    """A leader that has seen two hosts, of which one is dead and one runs something."""
+    """Return a leader with two hosts: one is dead, one has a run."""
     leader = Leader(job("a", cron="0 1 * * *"), cluster=Cluster("dsn", host="a"))
     leader.sees(
         ClusterHost("a", ("host:a",), 4, running=1, seen_mono=leader.mono),

@@ -1,4 +1,4 @@
-"""The document and the routes: one table, so that they cannot part."""
+"""The OpenAPI document and the routes come from one table."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from supervisor.api.routes import PUBLIC, application, endpoints, public_applica
 from tests.edge.fixtures_api import made_bridge
 
 HANDBOOK = Path(__file__).parents[2] / "docs" / "api.md"
-# What section 7 of the contract names.
+# The routes that section 7 of the contract lists.
 CONTRACT = """
 GET /v1/status
 GET /v1/jobs

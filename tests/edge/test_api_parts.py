@@ -1,4 +1,4 @@
-"""Parts of answers: lines and bytes of a log, days, coming slots, and who asked."""
+"""Partial answers: lines and bytes of a log, days, coming slots, and the requester."""
 
 import json
 
@@ -16,7 +16,7 @@ LINES = b"".join(b"line %d %s\n" % (n, b"Error" if n % 100 == 7 else b"ok") for 
 
 @pytest.fixture
 def logged(path, folder, bridge):
-    """A run with a log, known to the API."""
+    """Return a run with a log, known to the API."""
     (folder / "runs" / "4.log").write_bytes(LINES)
     run = Run(4, "sync", AT.wall, Trigger.MANUAL, State.RUNNING, attempt=1)
     bridge.scheduler = _with(bridge.scheduler, run)
@@ -29,7 +29,7 @@ def _with(scheduler, run):
 
 
 def part(path, wanted):
-    """Status, Content-Range and body of the log for this Range."""
+    """Return status, Content-Range and body of the log for this Range."""
     request = (
         "GET /v1/runs/4/log HTTP/1.1\r\nHost: nightshift\r\nConnection: close\r\n"
         f"Range: {wanted}\r\n\r\n"

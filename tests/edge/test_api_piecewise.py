@@ -1,4 +1,4 @@
-"""Answers in pieces: whole, in order, and ended when the client leaves."""
+"""Streamed answers: complete, in order, and closed when the client leaves."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ class Item(Struct, frozen=True):
 
 
 async def answered(response, receive=None):
-    """Return the messages that a response sends. receive: of the client; else it stays."""
+    """Return the messages that a response sends; receive: the client's, by default it stays."""
     sent = []
 
     async def send(message):

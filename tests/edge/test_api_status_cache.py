@@ -1,4 +1,4 @@
-"""The status written piece by piece says what the status written at once says."""
+"""The cached status, written piece by piece, equals the status written as a whole."""
 
 import msgspec
 
@@ -21,7 +21,7 @@ def assert_same(roll, harness):
 
 
 def steps(harness):
-    """A service in which everything that the status shows changes."""
+    """Change everything that the status shows, step by step."""
     yield harness.at("00:01")
     yield harness.ends("a", status=1)
     yield harness.asks(control_requests.RunJobs(("by-hand",)))

@@ -1,4 +1,4 @@
-"""Streams: changes as server-sent events, and logs as they grow."""
+"""Streams: changes as server-sent events, and logs while they grow."""
 
 import json
 
@@ -20,13 +20,13 @@ def limits():
 
 
 def event(piece):
-    """The fields of one event."""
+    """Return the fields of one event."""
     lines = [line.split(": ", 1) for line in piece.decode().strip().splitlines()]
     return dict(lines)
 
 
 def events(pieces):
-    """The events of a stream, pings left out."""
+    """Return the events of a stream, without pings."""
     return (event(piece) for piece in pieces if not piece.startswith(b":"))
 
 
@@ -116,7 +116,7 @@ def test_streams_end_with_the_service(folder, bridge):
 
 
 def open_run(bridge):
-    """The run, open in the published world."""
+    """Open the run in the published state."""
     bridge.scheduler.runs = bridge.scheduler.runs.set(RUN.id, RUN)
 
 

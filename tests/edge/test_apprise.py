@@ -1,4 +1,4 @@
-"""Services that apprise knows, by its own JSON service against a real server."""
+"""Services that apprise supports, tested with its JSON service and a real server."""
 
 import json
 import sys

@@ -1,7 +1,7 @@
-"""The benchmarks: that each runs, keeps what it measures, and ends what it started.
+"""The benchmarks: each runs, keeps its measurements, and ends what it started.
 
-Their numbers are no test: what a machine under load takes says nothing. What
-needs a real minute or its peers is left to `benchmarks/run --quick`.
+The measured values are not tested: on a busy machine they mean nothing. Benchmarks that need a
+real minute or other schedulers are left to `benchmarks/run --quick`.
 """
 
 import os
@@ -48,7 +48,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def medians(found: measured.Measured) -> Mapping[str, set[str]]:
-    """The sides of each row that has values."""
+    """Return the sides of each row that has values."""
     rows_of: dict[str, set[str]] = {}
     for row, _, side in found.values:
         rows_of.setdefault(row, set()).add(side)

@@ -1,4 +1,4 @@
-"""A kind of channel is three files: what sends to it, its keys, its test."""
+"""A kind of channel consists of three files: its sender, its keys, its test."""
 
 import ast
 import pkgutil
@@ -19,7 +19,7 @@ from supervisor.notifications.channel_kind import ChannelKind
 from tests.edge.fixtures_alerts import ALERT, JOB, about
 
 ROOT = Path(__file__).parents[2]
-# The keys, and the words of other programs for which a key is suggested.
+# The keys, and the other programs' words for which a key is suggested.
 MAY_NAME_A_KIND = ("supervisor/config/channel_keys.py", "supervisor/config/foreign_keys.py")
 
 

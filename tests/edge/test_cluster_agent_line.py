@@ -1,4 +1,4 @@
-"""The agent's line to its supervisor, with a real bridge whose requests a test answers."""
+"""The line between the agent and its supervisor, with a real bridge."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
 
 
 class Host:
-    """A supervisor without processes: the rules, the line, and an agent at its other end."""
+    """A supervisor without processes: the rules, the line, and an agent at the other end."""
 
     def __init__(self, folder: Path) -> None:
         self.rules = Harness(job("a"))
@@ -35,7 +35,7 @@ class Host:
         self.answers: list[Answer] = []
 
     def answer(self) -> None:
-        """Answer the requests that wait, as the loop does."""
+        """Answer the queued requests, as the loop does."""
         for call in self.bridge.take_requests():
             reply = self.rules.asks(call.what)
             self.bridge.answer(call.answer, reply, self.rules.scheduler)

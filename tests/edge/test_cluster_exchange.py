@@ -1,4 +1,4 @@
-"""The leader's exchange with its hosts, on a real PostgreSQL: what is held, given, taken back."""
+"""The leader's exchange with its hosts on a real PostgreSQL: leases, assignments, take-backs."""
 
 import time
 from datetime import UTC, datetime
@@ -63,12 +63,12 @@ def joined(db, name, labels, config=1):
 
 
 def happened(events):
-    """Return the events without those that only say which hosts there are."""
+    """Return the events without those that only list the hosts."""
     return [each for each in events if not isinstance(each, ev.HostsSeen)]
 
 
 def begun(shared, *runs):
-    """Record runs as the turn does that launches them."""
+    """Record runs as the turn that launches them does."""
     shared.write([Record(each) for each in runs])
 
 
@@ -281,7 +281,7 @@ def test_a_look_says_which_hosts_there_are(db, shared):
         ("b", ("db", "host:b"), 3, True, True)
     ] * 3
     assert [b.running for b, _ in hosts] == [0, 1, 1]
-    assert len({b.seen_mono for b, _ in hosts}) == 1  # it was silent since
+    assert len({b.seen_mono for b, _ in hosts}) == 1  # it has been silent since
     assert {(c.is_alive, c.has_text) for _, c in hosts} == {(False, False)}
 
 

@@ -1,4 +1,4 @@
-"""What an idle cluster asks of PostgreSQL: single statements, counted on the real protocol."""
+"""PostgreSQL statements of an idle cluster, counted in the real protocol."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ HOST = AgentSettings("", "/state", "", 1, Cluster("", "test", "b"))
 
 
 def statements(connection, action):
-    """Return what an action gives, and how many statements it has sent over a connection."""
+    """Return the result of an action, and how many statements it has sent over a connection."""
     with tempfile.TemporaryFile("w+") as trace:
         connection.pgconn.trace(trace.fileno())
         try:

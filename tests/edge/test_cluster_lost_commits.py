@@ -1,4 +1,4 @@
-"""An older copy of PostgreSQL under a running leader, as after a failover that loses commits."""
+"""A running leader on an older copy of PostgreSQL, as after a failover that loses commits."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""Answers of another host through a real PostgreSQL: as a whole, as they come, and not at all."""
+"""Answers of another host through a real PostgreSQL: complete, streamed, and missing."""
 
 import contextlib
 import http.server
@@ -18,7 +18,7 @@ from supervisor.core.config_model import Cluster
 from tests.waiting import until
 
 SCHEMA = "nightshift_test"
-LARGE = b"0123456789abcdef" * 65536  # four times what may wait
+LARGE = b"0123456789abcdef" * 65536  # four times the limit of what may wait
 
 
 class Upstream(socketserver.ThreadingUnixStreamServer):

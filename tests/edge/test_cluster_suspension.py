@@ -1,4 +1,4 @@
-"""A machine that was suspended: the fence of its host has passed when it goes on."""
+"""A suspended machine: the lease of its host has expired when it resumes."""
 
 import shutil
 import subprocess
@@ -20,14 +20,14 @@ _UNSHARE = ("unshare", "--time", "--boottime")
 
 
 def can_unshare() -> bool:
-    """Return whether a process may have a time of its own since the boot."""
+    """Return whether a process may have its own time since boot."""
     if shutil.which("unshare") is None:
         return False
     return not subprocess.run([*_UNSHARE, "1", "true"], capture_output=True).returncode
 
 
 def clocks(*before: str) -> tuple[float, float]:
-    """Return the clock of the fence, and the monotonic one, as a new process reads them."""
+    """Return the clock of the lease, and the monotonic one, as a new process reads them."""
     code = _SAID.format("time.monotonic()")
     said = subprocess.run(
         [*before, sys.executable, "-c", code], capture_output=True, text=True, check=True

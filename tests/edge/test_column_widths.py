@@ -1,4 +1,4 @@
-"""Tables of any width: nothing is cut that could be folded, and what is spare goes first."""
+"""Column widths: text is folded before it is cut, and spare width is removed first."""
 
 import pytest
 

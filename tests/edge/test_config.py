@@ -1,4 +1,4 @@
-"""jobs.yaml that is right: what each key becomes."""
+"""Valid jobs.yaml: the value of each key."""
 
 from pathlib import Path
 

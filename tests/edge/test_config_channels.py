@@ -1,4 +1,4 @@
-"""The channels of `notify`: what jobs.yaml may say of them, and each mistake in it."""
+"""The channels of `notify` in jobs.yaml: valid keys, and each mistake."""
 
 import json
 import re

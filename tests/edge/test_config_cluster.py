@@ -1,4 +1,4 @@
-"""The block `cluster`, `runs_on` and `if_lost`: what jobs.yaml may say, and each mistake."""
+"""`cluster`, `runs_on` and `if_lost` in jobs.yaml: valid values, and each mistake."""
 
 from pathlib import Path
 

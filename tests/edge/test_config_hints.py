@@ -1,4 +1,4 @@
-"""Words of other schedulers in jobs.yaml: the right key, or what to do instead."""
+"""Keys of other schedulers in jobs.yaml: the hint names our key, or an alternative."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The cron expression of an interval has its slots exactly that far apart."""
+"""The cron expression of an interval: its slots are exactly that far apart."""
 
 import itertools
 from datetime import UTC, datetime, timedelta

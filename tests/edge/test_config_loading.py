@@ -1,4 +1,4 @@
-"""The file itself: reading it, the cache, and the outcome of a child."""
+"""Loading jobs.yaml: reading the file, the cache, and the outcome of a child process."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""jobs.yaml that is wrong: every mistake, its place and its words."""
+"""Invalid jobs.yaml: every mistake, with its place and message."""
 
 from pathlib import Path
 
@@ -281,7 +281,7 @@ def bomb_of_texts() -> str:
 def test_a_bomb_is_a_problem_and_no_hang(text: str) -> None:
     found = lines(text)
 
-    # libyaml counts brackets itself since 0.2.6, in words of its own.
+    # libyaml counts brackets itself since 0.2.6, with its own message.
     refusals = ("aliases expand", "nested too deeply", "maximum nesting depth")
     assert any(refusal in found[0] for refusal in refusals)
 

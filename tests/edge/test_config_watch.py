@@ -1,4 +1,4 @@
-"""jobs.yaml is taken up by content, when two looks a second apart agree."""
+"""The watch on jobs.yaml: new content is accepted when two looks a second apart agree."""
 
 import hashlib
 import os
@@ -17,123 +17,123 @@ def path(tmp_path):
     return file
 
 
-class Looker:
-    """A watch, and looks that take no time."""
+class PolledWatch:
+    """A watch whose looks take no time."""
 
     def __init__(self, path):
         self.path = path
         self.watch = ConfigWatch(fingerprint(path))
 
     def look(self, mono):
-        """What the loop does once a minute."""
+        """Look at the file, as the loop does once a minute."""
         self.watch.request_look(mono)
         return self.again(mono)
 
     def again(self, mono):
-        """Whether the text is to be read, after the look that may be due now."""
+        """Look again if a look is due; return whether the text is to be read."""
         return self.watch.begin(mono) and self.watch.observe(fingerprint(self.path), mono)
 
 
 @pytest.fixture
-def looker(path):
-    return Looker(path)
+def polled(path):
+    return PolledWatch(path)
 
 
-def test_an_unchanged_file_is_not_looked_at_twice(looker):
-    assert looker.look(0.0) is False
-    assert looker.watch.look_at is None
+def test_an_unchanged_file_is_not_looked_at_twice(polled):
+    assert polled.look(0.0) is False
+    assert polled.watch.look_at is None
 
 
-def test_a_touched_file_with_the_same_content_is_no_change(looker, path):
+def test_a_touched_file_with_the_same_content_is_no_change(polled, path):
     os.utime(path, (1, 1))
 
-    looker.look(0.0)
+    polled.look(0.0)
 
-    assert looker.watch.look_at is None
+    assert polled.watch.look_at is None
 
 
-def test_a_change_that_stands_still_for_a_second_is_taken(looker, path):
+def test_a_change_that_stands_still_for_a_second_is_taken(polled, path):
     path.write_text("two")
 
-    looker.look(10.0)
+    polled.look(10.0)
 
-    assert looker.again(10.0 + SETTLE_S / 2) is False
-    assert looker.again(10.0 + SETTLE_S) is True
-    assert looker.watch.look_at is None
+    assert polled.again(10.0 + SETTLE_S / 2) is False
+    assert polled.again(10.0 + SETTLE_S) is True
+    assert polled.watch.look_at is None
 
 
-def test_a_file_still_being_written_waits_another_second(looker, path):
+def test_a_file_still_being_written_waits_another_second(polled, path):
     path.write_text("tw")
-    looker.look(0.0)
+    polled.look(0.0)
     path.write_text("two")
 
-    assert looker.again(1.0) is False
-    assert looker.again(2.0) is True
+    assert polled.again(1.0) is False
+    assert polled.again(2.0) is True
 
 
-def test_a_change_taken_back_in_time_is_none(looker, path):
+def test_a_change_taken_back_in_time_is_none(polled, path):
     path.write_text("two")
-    looker.look(0.0)
+    polled.look(0.0)
     path.write_text("one")
 
-    assert [looker.again(1.0), looker.again(2.0)] == [False, False]
+    assert [polled.again(1.0), polled.again(2.0)] == [False, False]
 
 
-def test_a_replaced_file_is_a_change(looker, path):
+def test_a_replaced_file_is_a_change(polled, path):
     other = path.with_name("other")
     other.write_text("two")
     os.replace(other, path)
 
-    looker.look(0.0)
+    polled.look(0.0)
 
-    assert looker.again(1.0) is True
+    assert polled.again(1.0) is True
 
 
-def test_a_deleted_file_is_a_change_and_its_return_another(looker, path):
+def test_a_deleted_file_is_a_change_and_its_return_another(polled, path):
     path.unlink()
-    looker.look(0.0)
-    assert looker.again(1.0) is True
+    polled.look(0.0)
+    assert polled.again(1.0) is True
 
     path.write_text("three")
-    looker.look(60.0)
+    polled.look(60.0)
 
-    assert looker.again(61.0) is True
-
-
-def test_a_request_reads_even_an_unchanged_file(looker):
-    looker.watch.force(0.0)
-
-    assert looker.again(0.0) is False
-    assert looker.again(1.0) is True
+    assert polled.again(61.0) is True
 
 
-def test_a_request_while_a_look_is_under_way_is_not_lost(looker, path):
-    looker.watch.request_look(0.0)
-    looker.watch.begin(0.0)
-    looker.watch.force(0.1)
-    looker.watch.observe(fingerprint(path), 0.2)
+def test_a_request_reads_even_an_unchanged_file(polled):
+    polled.watch.force(0.0)
 
-    assert looker.again(0.2) is False
-    assert looker.again(1.2) is True
+    assert polled.again(0.0) is False
+    assert polled.again(1.0) is True
 
 
-def test_what_was_refused_is_not_read_again_until_it_changes(looker, path):
+def test_a_request_while_a_look_is_under_way_is_not_lost(polled, path):
+    polled.watch.request_look(0.0)
+    polled.watch.begin(0.0)
+    polled.watch.force(0.1)
+    polled.watch.observe(fingerprint(path), 0.2)
+
+    assert polled.again(0.2) is False
+    assert polled.again(1.2) is True
+
+
+def test_what_was_refused_is_not_read_again_until_it_changes(polled, path):
     path.write_text("bad")
-    looker.look(0.0)
-    looker.again(1.0)
+    polled.look(0.0)
+    polled.again(1.0)
 
-    looker.look(60.0)
+    polled.look(60.0)
 
-    assert looker.watch.look_at is None
+    assert polled.watch.look_at is None
 
 
-def test_a_file_that_does_not_answer_is_news_once_and_so_is_its_return(looker):
-    assert looker.watch.give_up("no answer") is True
-    assert looker.watch.give_up("no answer") is False
+def test_a_file_that_does_not_answer_is_news_once_and_so_is_its_return(polled):
+    assert polled.watch.give_up("no answer") is True
+    assert polled.watch.give_up("no answer") is False
 
-    looker.look(60.0)
+    polled.look(60.0)
 
-    assert looker.again(61.0) is True
+    assert polled.again(61.0) is True
 
 
 def a_socket(path):
@@ -160,7 +160,7 @@ def too_large(path):
     ids=["fifo", "folder", "socket", "sparse", "zero", "loop", "none"],
 )
 def test_a_look_at_anything_ends_at_once(tmp_path, monkeypatch, make, said):
-    monkeypatch.chdir(tmp_path)  # the path of a socket may not be long
+    monkeypatch.chdir(tmp_path)  # a socket path may not be long
     path = tmp_path.__class__("odd")
     make(path)
 
@@ -180,10 +180,10 @@ def test_a_folder_that_is_swapped_by_its_link_is_a_change(tmp_path):
         (tmp_path / name / "jobs.yaml").write_text(text)
     (tmp_path / "..data").symlink_to("..1")
     (tmp_path / "jobs.yaml").symlink_to("..data/jobs.yaml")
-    looker = Looker(tmp_path / "jobs.yaml")
+    polled = PolledWatch(tmp_path / "jobs.yaml")
 
     (tmp_path / "..new").symlink_to("..2")
     os.rename(tmp_path / "..new", tmp_path / "..data")
-    looker.look(0.0)
+    polled.look(0.0)
 
-    assert looker.again(SETTLE_S) is True
+    assert polled.again(SETTLE_S) is True

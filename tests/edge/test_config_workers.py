@@ -1,4 +1,4 @@
-"""Workers and their parameters, asked about in a child process."""
+"""Workers and their parameters, checked in a child process."""
 
 import os
 import sys
@@ -151,7 +151,7 @@ def test_a_worker_is_checked_with_the_jobs_own_interpreter(folder: Path) -> None
 
 
 def test_an_interpreter_without_our_packages_is_enough(folder: Path) -> None:
-    # -S and -E leave nothing but the standard library.
+    # -S and -E leave only the standard library.
     bare = folder / "python"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E "$@"\n')
     bare.chmod(0o755)

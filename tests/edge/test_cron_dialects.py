@@ -1,4 +1,4 @@
-"""What Debian's cron and cronie make of fields of times: a table kept of both, and the truth."""
+"""The time fields of Debian's cron and of cronie, compared with recorded behaviour."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from supervisor.config.problems import BadValueError
 NEVER = "never"
 REFUSED = "refused"
 
-# A line, what Debian's cron 3.0pl1-162 does with it, what cronie 1.7.2 does.
+# A line, its slots in Debian's cron 3.0pl1-162, its slots in cronie 1.7.2.
 OUTCOMES = [
     ("*/90 * * * *", "*/90 * * * *", "*/90 * * * *"),
     ("0 */40 * * *", "0 */40 * * *", "0 */40 * * *"),

@@ -1,4 +1,4 @@
-"""Crontabs -> jobs.yaml: awkward lines one by one, and calendars that stay the same."""
+"""crontab -> jobs.yaml: unusual lines one by one, and calendars that stay the same."""
 
 import json
 import os
@@ -81,7 +81,7 @@ CASES = list(cases())
 
 
 def imported(text, options=None):
-    """The definitions that come of a crontab; its jobs.yaml has no mistake."""
+    """Return the definitions of a crontab, whose jobs.yaml must be valid."""
     parsed = parse(jobs_yaml(read(text, options)).encode(), Path("/srv/jobs.yaml"), ENVIRON)
     assert parsed.problems == ()
     return parsed.config
@@ -265,9 +265,9 @@ def test_a_carriage_return_is_no_blank():
     assert job.env == (("A", "b"),)
 
 
-# --- laws --------------------------------------------------------------------------
+# --- invariants --------------------------------------------------------------------
 
-SINCE = datetime(2026, 3, 1, tzinfo=UTC)  # the spring clock change of New York is in it
+SINCE = datetime(2026, 3, 1, tzinfo=UTC)  # contains New York's spring clock change
 MONTH = timedelta(days=31)
 MOST = 2000
 
@@ -276,7 +276,7 @@ def terms(low, high):
     number = st.integers(low, high)
     span = st.tuples(number, number).map(sorted).map(lambda pair: f"{pair[0]}-{pair[1]}")
     term = st.one_of(number.map(str), span)
-    # cronsim takes `5-5/9` for `5-59/9`.
+    # cronsim reads `5-5/9` as `5-59/9`.
     wide = span.filter(lambda text: len(set(text.split("-"))) == 2)
     stepped = st.builds("{}/{}".format, st.one_of(st.just("*"), wide), st.integers(1, 9))
     return st.one_of(st.just("*"), st.lists(term, min_size=1, max_size=3).map(",".join), stepped)
@@ -343,7 +343,7 @@ def test_a_command_finds_the_input_that_cron_would_feed(text):
 
 
 def fed_by_cron(text):
-    """What cron writes to a command, letter by letter: a backslash holds the next one back."""
+    """Return what cron writes to a command's standard input: `%` is a line end, `\\%` a `%`."""
     out, is_escaped = "", False
     for letter in text:
         if is_escaped and letter != "%":

@@ -1,4 +1,4 @@
-"""A definition as people see it, and back."""
+"""A definition in its YAML form, and parsed again."""
 
 import msgspec
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Alerts go out by a real child to a real server: once, in order, and it says what came."""
+"""Alert delivery by a real child process to a real server: once, in order, results reported."""
 
 import os
 from concurrent.futures import Future
@@ -21,7 +21,7 @@ from supervisor.notifications.message_source import MessageSource
 from supervisor.notifications.trial_sender import TrialAlertSender
 from supervisor.redaction.mask import make_mask
 from tests.channels import channel, notify_slack
-from tests.edge.fixtures_keepers import DUE, ROOT, Stage, at, carriers
+from tests.edge.fixtures_keepers import DUE, ROOT, Runner, at, pids_of_instance
 from tests.webhook import Webhook, nobody
 
 
@@ -31,37 +31,37 @@ def hook():
         yield server
 
 
-class Office:
-    """An alert sender (or a trial) on a stage, and what the core received of it."""
+class SenderHarness:
+    """An alert sender (real or trial) with its child process, and the events for the core."""
 
-    def __init__(self, folder: Path, party=None) -> None:
+    def __init__(self, folder: Path, sender=None) -> None:
         (folder / "runs").mkdir()
         self.log = ServiceLog("debug", as_json=False, fd=os.open(os.devnull, os.O_WRONLY))
-        self.party = party or AlertSender(MessageSource(folder, "0123456789abcdef", self.log))
-        self.stage = Stage(folder / "runs")
+        self.sender = sender or AlertSender(MessageSource(folder, "0123456789abcdef", self.log))
+        self.runner = Runner(folder / "runs")
         self.received: list[ev.Event] = []
         self._seen = 0
 
     def turn(self) -> None:
-        launch = self.party.next_launch(at())
+        launch = self.sender.next_launch(at())
         if launch is not None:
-            self.stage.happened += self.stage.processes.launch(launch, at())
-        self.stage.turn()
-        new, self._seen = self.stage.happened[self._seen :], len(self.stage.happened)
-        self.received += self.party.on_events(new, at())
+            self.runner.happened += self.runner.processes.launch(launch, at())
+        self.runner.turn()
+        new, self._seen = self.runner.happened[self._seen :], len(self.runner.happened)
+        self.received += self.sender.on_events(new, at())
 
     def sends(self, url: str, *alerts: Alert) -> list[ev.Event]:
-        """What came of these alerts."""
+        """Send these alerts and return the events."""
         self.takes(url, *alerts)
         self.until(lambda: self.received)
         return self.received
 
     def takes(self, url: str, *alerts: Alert, scheduler=None, to: str = "slack") -> None:
         deliver = effects.Deliver(channel(to, url), alerts)
-        self.party.take(deliver, scheduler or world_of(url))
+        self.sender.take(deliver, scheduler or world_of(url))
 
     def until(self, condition) -> None:
-        self.stage.until(lambda: self.turn() or condition(), within_s=25)
+        self.runner.until(lambda: self.turn() or condition(), within_s=25)
 
 
 def world_of(url: str | None, **config) -> SchedulerState:
@@ -77,10 +77,10 @@ def alert(number: int, cause: str = "exit status 1", **fields) -> Alert:
 
 
 @pytest.fixture
-def office(tmp_path):
-    opened = Office(tmp_path)
+def harness(tmp_path):
+    opened = SenderHarness(tmp_path)
     yield opened
-    opened.stage.close()
+    opened.runner.close()
 
 
 def titles(hook: Webhook) -> list[str]:
@@ -96,18 +96,18 @@ def failure(received) -> ev.Undelivered:
     return found
 
 
-def test_a_batch_arrives_in_its_order(office, hook):
-    received = office.sends(hook.url, alert(1, "one"), alert(2, "two"), alert(3, "three"))
+def test_a_batch_arrives_in_its_order(harness, hook):
+    received = harness.sends(hook.url, alert(1, "one"), alert(2, "two"), alert(3, "three"))
 
     assert titles(hook) == ["🔴 a failed: one", "🔴 a failed: two", "🔴 a failed: three"]
     assert [type(event).__name__ for event in received] == ["Delivered"]
     assert delivered(received) == [1, 2, 3]
 
 
-def test_nothing_is_tried_after_what_did_not_arrive(office, hook):
+def test_nothing_is_tried_after_what_did_not_arrive(harness, hook):
     hook.answers(200).answers(500, body=b"rollup_error")
 
-    received = office.sends(hook.url, alert(1), alert(2), alert(3))
+    received = harness.sends(hook.url, alert(1), alert(2), alert(3))
 
     assert len(hook.calls) == 2
     assert delivered(received) == [1]
@@ -115,18 +115,18 @@ def test_nothing_is_tried_after_what_did_not_arrive(office, hook):
     assert failure(received).refused is False
 
 
-def test_what_the_channel_requests_reaches_the_core(office, hook):
+def test_what_the_channel_requests_reaches_the_core(harness, hook):
     hook.answers(429, {"Retry-After": "40"})
 
-    received = office.sends(hook.url, alert(1))
+    received = harness.sends(hook.url, alert(1))
 
     assert failure(received).retry_after_s == 40
 
 
-def test_a_webhook_that_is_gone_says_so_and_refuses(office, hook):
+def test_a_webhook_that_is_gone_says_so_and_refuses(harness, hook):
     hook.answers(404, body=b"no_service")
 
-    received = office.sends(hook.url, alert(1))
+    received = harness.sends(hook.url, alert(1))
 
     assert (failure(received).refused, failure(received).cause) == (
         True,
@@ -134,88 +134,89 @@ def test_a_webhook_that_is_gone_says_so_and_refuses(office, hook):
     )
 
 
-def test_nobody_there_is_a_failure_like_any_other(office):
-    received = office.sends(nobody(), alert(1))
+def test_nobody_there_is_a_failure_like_any_other(harness):
+    received = harness.sends(nobody(), alert(1))
 
     assert failure(received).cause == "call 127.0.0.1: Connection refused"
 
 
-def test_a_server_that_drips_is_ended_by_the_kernel(office, hook, monkeypatch):
+def test_a_server_that_drips_is_ended_by_the_kernel(harness, hook, monkeypatch):
     monkeypatch.setattr(
-        "supervisor.notifications.message_batch.WORKER", "tests.edge.test_delivery:impatient"
+        "supervisor.notifications.message_batch.WORKER",
+        "tests.edge.test_delivery:with_short_timeout",
     )
     hook.answers(200).reacts(drips=True)
 
-    received = office.sends(hook.url, alert(1), alert(2), alert(3))
+    received = harness.sends(hook.url, alert(1), alert(2), alert(3))
 
     assert delivered(received) == [1]
     assert "killed by signal 14" in failure(received).cause
 
 
-def impatient(params, report):
-    """The child, with less patience."""
+def with_short_timeout(params, report):
+    """Run the child with a shorter timeout."""
     from supervisor.notifications.child import send_alerts
 
     send_alerts.CALL_S = 1
     return send_alerts.run(params, report)
 
 
-def test_a_channel_that_does_not_answer_delays_no_other(office, hook):
+def test_a_channel_that_does_not_answer_delays_no_other(harness, hook):
     with Webhook() as dead:
         dead.reacts(swallows=True)
-        office.takes(dead.url, alert(1), to="dead")
-        office.until(lambda: dead.calls)
+        harness.takes(dead.url, alert(1), to="dead")
+        harness.until(lambda: dead.calls)
 
-        office.takes(hook.url, alert(2), alert(3), to="ops")
-        office.until(lambda: office.received)
+        harness.takes(hook.url, alert(2), alert(3), to="ops")
+        harness.until(lambda: harness.received)
 
-    [arrived] = office.received
+    [arrived] = harness.received
     assert (arrived.channel, arrived.alerts) == ("ops", (2, 3))
 
 
-def test_channels_in_turn_use_the_same_few_deliveries(office, hook):
+def test_channels_in_turn_use_the_same_few_deliveries(harness, hook):
     for number in range(1, 4):
-        office.received.clear()
-        office.takes(hook.url, alert(number), to=f"channel-{number}")
-        office.until(lambda: office.received)
+        harness.received.clear()
+        harness.takes(hook.url, alert(number), to=f"channel-{number}")
+        harness.until(lambda: harness.received)
 
-        [arrived] = office.received
+        [arrived] = harness.received
         assert (arrived.channel, arrived.alerts) == (f"channel-{number}", (number,))
 
 
-def test_a_killed_child_has_reported_what_arrived_before(office, hook):
+def test_a_killed_child_has_reported_what_arrived_before(harness, hook):
     hook.answers(200).answers(200).reacts(swallows=True)
-    office.takes(hook.url, alert(1), alert(2), alert(3))
-    office.until(lambda: len(hook.calls) == 3)
-    [child] = office.stage.jobs()
+    harness.takes(hook.url, alert(1), alert(2), alert(3))
+    harness.until(lambda: len(hook.calls) == 3)
+    [child] = harness.runner.jobs()
 
     os.kill(child, 9)
-    office.until(lambda: office.received)
+    harness.until(lambda: harness.received)
 
-    assert delivered(office.received) == [1, 2]
-    assert "killed by signal 9" in failure(office.received).cause
+    assert delivered(harness.received) == [1, 2]
+    assert "killed by signal 9" in failure(harness.received).cause
 
 
-def test_a_dead_keeper_is_a_failure_and_not_a_silence(office, hook):
+def test_a_dead_keeper_is_a_failure_and_not_a_silence(harness, hook):
     hook.reacts(swallows=True)
-    office.takes(hook.url, alert(1))
-    office.until(lambda: hook.calls)
-    [keeper] = office.stage.keepers()
+    harness.takes(hook.url, alert(1))
+    harness.until(lambda: hook.calls)
+    [keeper] = harness.runner.keepers()
 
     os.kill(keeper, 9)
-    office.until(lambda: office.received)
+    harness.until(lambda: harness.received)
 
-    assert failure(office.received).cause == "the process that delivers was lost"
+    assert failure(harness.received).cause == "the process that delivers was lost"
 
 
-def test_the_url_is_in_no_argument_no_environment_and_no_file(office, hook, tmp_path):
+def test_the_url_is_in_no_argument_no_environment_and_no_file(harness, hook, tmp_path):
     hook.reacts(swallows=True)
-    office.takes(hook.url, alert(1))
-    office.until(lambda: hook.calls)
+    harness.takes(hook.url, alert(1))
+    harness.until(lambda: hook.calls)
 
     open_to_see = [
         Path(f"/proc/{pid}/{name}").read_bytes()
-        for pid in carriers(office.stage.instance)
+        for pid in pids_of_instance(harness.runner.instance)
         for name in ("cmdline", "environ")
     ]
     files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
@@ -223,13 +224,13 @@ def test_the_url_is_in_no_argument_no_environment_and_no_file(office, hook, tmp_
     assert [text for text in open_to_see + files if b"sesame" in text] == []
 
 
-def test_a_message_tells_of_the_run_and_its_last_lines(office, hook, tmp_path):
+def test_a_message_tells_of_the_run_and_its_last_lines(harness, hook, tmp_path):
     store = Store(tmp_path)
     run = Run(41, "a", DUE, Trigger.SCHEDULE, State.FAILED, attempt=2)
     store.write([effects.Record(run)])
     (tmp_path / "runs" / "41.log").write_text("first\nreading <cards>\nno space left\n")
 
-    office.sends(hook.url, alert(1, run=41))
+    harness.sends(hook.url, alert(1, run=41))
 
     store.close()
     text = hook.calls[0].body
@@ -249,11 +250,11 @@ def test_a_message_tells_of_the_run_and_its_last_lines(office, hook, tmp_path):
     ],
     ids=["CR", "CR and an end", "erased", "one long line", "one long line of secrets"],
 )
-def test_the_last_lines_are_those_that_a_terminal_would_show(office, hook, tmp_path, log, last):
-    office.log.mask = make_mask(["secret-word-"])
+def test_the_last_lines_are_those_that_a_terminal_would_show(harness, hook, tmp_path, log, last):
+    harness.log.mask = make_mask(["secret-word-"])
     (tmp_path / "runs" / "41.log").write_text(log)
 
-    office.sends(hook.url, alert(1, run=41))
+    harness.sends(hook.url, alert(1, run=41))
 
     posted = hook.calls[0].body
     output = [each for each in map(str, hook.calls[0].json()["blocks"]) if "Last lines" in each]
@@ -262,25 +263,25 @@ def test_the_last_lines_are_those_that_a_terminal_would_show(office, hook, tmp_p
     assert "cret-word" not in posted
 
 
-def test_without_ledger_or_output_the_alert_is_still_sent(office, hook):
-    received = office.sends(hook.url, alert(1, run=41))
+def test_without_ledger_or_output_the_alert_is_still_sent(harness, hook):
+    received = harness.sends(hook.url, alert(1, run=41))
 
     assert delivered(received) == [1]
 
 
-def test_every_text_that_leaves_is_masked(office, hook, tmp_path):
+def test_every_text_that_leaves_is_masked(harness, hook, tmp_path):
     secrets = ("hunter22", "line one\nline two", "line one", "line two")
-    office.log.mask = make_mask(secrets)
+    harness.log.mask = make_mask(secrets)
     log = "user root, password hunter22\nline one\nline two\ndsn postgres://u:geheim@db/x\n"
     (tmp_path / "runs" / "41.log").write_text(log)
     job = Job("a", 0, argv=("x",), description="uses hunter22", docs="http://u:geheim@wiki/")
     scheduler = world_of(hook.url)
     scheduler.jobs = scheduler.jobs.set("a", job)
 
-    office.takes(
+    harness.takes(
         hook.url, alert(1, "login of root with hunter22 failed", run=41), scheduler=scheduler
     )
-    office.until(lambda: office.received)
+    harness.until(lambda: harness.received)
 
     text = hook.calls[0].body
     assert [word for word in ("hunter22", "line one", "line two", "geheim") if word in text] == []
@@ -288,34 +289,34 @@ def test_every_text_that_leaves_is_masked(office, hook, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["🔴", '"', "\\", "<", "\n"], ids=ascii)
-def test_huge_texts_go_in_several_batches_and_in_their_order(office, hook, tmp_path, text):
+def test_huge_texts_go_in_several_batches_and_in_their_order(harness, hook, tmp_path, text):
     (tmp_path / "runs" / "41.log").write_text(f"{text * 500}\n" * 20)
     alerts = [alert(number, f"{number} {text * 30_000}", run=41) for number in range(1, 11)]
     scheduler = world_of(hook.url)
     scheduler.jobs = scheduler.jobs.set("a", Job("a", 0, argv=("x",), description=text * 5000))
 
-    office.takes(hook.url, *alerts, scheduler=scheduler)
-    office.until(lambda: len(delivered(office.received)) == 10)
+    harness.takes(hook.url, *alerts, scheduler=scheduler)
+    harness.until(lambda: len(delivered(harness.received)) == 10)
 
     assert [title.split()[3] for title in titles(hook)] == [str(n) for n in range(1, 11)]
-    batches = [event for event in office.received if isinstance(event, ev.Delivered)]
+    batches = [event for event in harness.received if isinstance(event, ev.Delivered)]
     assert 1 < len(batches) <= 10
 
 
-def test_what_fails_in_one_batch_keeps_the_next_ones_at_home(office, hook):
+def test_what_fails_in_one_batch_keeps_the_next_ones_at_home(harness, hook):
     hook.answers(200).answers(500)
     alerts = [alert(number, "🔴" * 30_000) for number in range(1, 11)]
 
-    office.sends(hook.url, *alerts)
-    office.until(lambda: len(office.received) == 2)
+    harness.sends(hook.url, *alerts)
+    harness.until(lambda: len(harness.received) == 2)
 
-    assert delivered(office.received) == [1]
+    assert delivered(harness.received) == [1]
     assert len(hook.calls) == 2
-    assert office.party.next_instant() is None
+    assert harness.sender.next_instant() is None
 
 
-def test_texts_that_are_no_unicode_are_sent(office, hook):
-    received = office.sends(hook.url, alert(1, "file \udcff\x00\x1b[31m gone"))
+def test_texts_that_are_no_unicode_are_sent(harness, hook):
+    received = harness.sends(hook.url, alert(1, "file \udcff\x00\x1b[31m gone"))
 
     assert delivered(received) == [1]
 
@@ -324,63 +325,63 @@ def test_texts_that_are_no_unicode_are_sent(office, hook):
 
 
 @pytest.fixture
-def bureau(tmp_path):
-    opened = Office(tmp_path, TrialAlertSender())
+def trial(tmp_path):
+    opened = SenderHarness(tmp_path, TrialAlertSender())
     yield opened
-    opened.stage.close()
+    opened.runner.close()
 
 
-def test_a_test_alert_takes_the_real_way_and_says_that_it_arrived(bureau, hook):
+def test_a_test_alert_takes_the_real_way_and_says_that_it_arrived(trial, hook):
     answer: Future = Future()
-    bureau.party.ask(answer, world_of(hook.url), "slack")
+    trial.sender.ask(answer, world_of(hook.url), "slack")
 
-    bureau.until(answer.done)
+    trial.until(answer.done)
 
     assert answer.result() == Outcome(1)
     assert "test alert" in titles(hook)[0]
-    assert [type(event).__name__ for event in bureau.received] == ["Delivered"]
+    assert [type(event).__name__ for event in trial.received] == ["Delivered"]
 
 
-def test_a_test_alert_that_fails_says_why(bureau, hook):
+def test_a_test_alert_that_fails_says_why(trial, hook):
     hook.answers(403, body=b"invalid_token")
     answer: Future = Future()
-    bureau.party.ask(answer, world_of(hook.url), "slack")
+    trial.sender.ask(answer, world_of(hook.url), "slack")
 
-    bureau.until(answer.done)
+    trial.until(answer.done)
 
     assert answer.result().cause == "127.0.0.1 answered 403: invalid_token"
-    assert bureau.received == []
+    assert trial.received == []
 
 
-def test_two_who_ask_at_once_get_one_test_alert(bureau, hook):
+def test_two_who_ask_at_once_get_one_test_alert(trial, hook):
     answers: list[Future] = [Future(), Future()]
     for answer in answers:
-        bureau.party.ask(answer, world_of(hook.url), "slack")
+        trial.sender.ask(answer, world_of(hook.url), "slack")
 
-    bureau.until(lambda: all(answer.done() for answer in answers))
+    trial.until(lambda: all(answer.done() for answer in answers))
 
     assert len(hook.calls) == 1
 
 
-def test_two_channels_are_tested_at_once(bureau, hook):
+def test_two_channels_are_tested_at_once(trial, hook):
     with Webhook() as other:
         hook.answers(403)
         notify = Notify((channel("ops", hook.url), channel("phone", other.url)))
         scheduler = SchedulerState(Config((), notify=notify))
         ops, phone = Future(), Future()
-        bureau.party.ask(ops, scheduler, "ops")
-        bureau.party.ask(phone, scheduler, "phone")
+        trial.sender.ask(ops, scheduler, "ops")
+        trial.sender.ask(phone, scheduler, "phone")
 
-        bureau.until(lambda: ops.done() and phone.done())
+        trial.until(lambda: ops.done() and phone.done())
 
     assert (bool(ops.result().cause), phone.result().cause) == (True, "")
-    assert [event.channel for event in bureau.received] == ["phone"]
+    assert [event.channel for event in trial.received] == ["phone"]
 
 
-def test_without_a_channel_there_is_nothing_to_test(bureau):
+def test_without_a_channel_there_is_nothing_to_test(trial):
     answer: Future = Future()
 
-    bureau.party.ask(answer, world_of(None), "slack")
+    trial.sender.ask(answer, world_of(None), "slack")
 
     assert answer.result().cause == 'no channel is called "slack"'
 

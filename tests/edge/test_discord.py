@@ -1,4 +1,4 @@
-"""Messages for Discord: within its limits, and without effect on anybody it could mention."""
+"""Discord messages: within its limits, and without mentions."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What doctor says of what was measured: one table, one line a rule."""
+"""Verdicts of doctor on its measurements: one table, one line for each rule."""
 
 from datetime import date
 from pathlib import Path
@@ -40,7 +40,7 @@ def context(**fields):
     return DoctorContext(**{name: getattr(GROUND, name) for name in GROUND.__slots__} | fields)
 
 
-# judge, what was measured, the loudest state, a part of what is said
+# judge, measurement, worst state, part of the message
 TABLE = [
     (host.judge_kernel, "6.1.0-13-amd64", "ok", "6.1.0"),
     (host.judge_kernel, "5.3", "ok", ""),

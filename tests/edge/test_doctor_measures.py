@@ -1,4 +1,4 @@
-"""What doctor measures: real folders, a real ledger, real sockets, children that hang."""
+"""Measurements of doctor: real folders, ledger and sockets, and child processes that hang."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def job(worker: str, cwd: Path, **parameters: object) -> Job:
 
 
 def remember(state: Path, *records: Run | Attempt) -> None:
-    """A ledger that holds these."""
+    """Write these rows to a ledger."""
     store = Store(state)
     store.write([effects.Record(each) for each in records])
     store.close()
@@ -70,7 +70,7 @@ def run(number: int, job: str, ended: datetime, **fields: object) -> Run:
 
 
 def runs(job: str, *took_s: float, **of_the_last: object) -> list[Run | Attempt]:
-    """One run of one attempt an hour."""
+    """Return one run of one attempt each hour."""
     found: list[Run | Attempt] = []
     for number, seconds in enumerate(took_s, 1):
         end = NOW - timedelta(hours=len(took_s) - number)
@@ -127,7 +127,7 @@ def test_a_check_dies_with_the_one_who_asks(state):
 
     os.kill(asker, signal.SIGKILL)
 
-    assert os.read(read, 1) == b""  # nobody holds the other end
+    assert os.read(read, 1) == b""  # the other end of the pipe is closed
     os.waitpid(asker, 0)
 
 

@@ -1,4 +1,4 @@
-"""What doctor says of the places of copies, from what a probe found."""
+"""Verdicts of doctor on the places of copies, from the result of a probe."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: starts anywhere, as anyone, and leaves nothing running."""
+"""The embedded PostgreSQL: starts for any user in any folder, and leaves no process."""
 
 import os
 import re
@@ -78,7 +78,7 @@ def test_the_server_dies_with_its_owner(tmp_path):
         owner.send_signal(signal.SIGKILL)
         os.kill(int(command), signal.SIGKILL)
 
-    # Not "its pid is free": this process may be the one who inherits and has to reap it.
+    # Not "its pid is free": this process may inherit it and have to reap it.
     until(lambda: is_dead(server))
 
 

@@ -1,4 +1,4 @@
-"""One call, against a real server that behaves in every way a server may."""
+"""A single HTTP call, with a real server and every kind of misbehaviour."""
 
 import pytest
 import requests

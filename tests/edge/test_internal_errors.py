@@ -1,4 +1,4 @@
-"""A rule that raises ends nothing: it is reported, its run fails, the service goes on."""
+"""Exceptions in the rules: reported, the run fails, the service goes on."""
 
 import os
 import signal
@@ -31,11 +31,11 @@ FOLDER: dict[int, Path] = {}
 
 
 class DefectError(Exception):
-    """What no rule expects."""
+    """An exception that no rule handles."""
 
 
 class Rules:
-    """The rules, which raise at the first events of one kind."""
+    """The real rules, which raise at the first events of one kind."""
 
     def __init__(self, kind: type, times: int = 1) -> None:
         self.kind, self.left = kind, times
@@ -44,14 +44,14 @@ class Rules:
         is_group = isinstance(event, ev.AttemptEvents)
         events = event.events if is_group else (event,)
         if any(isinstance(each, self.kind) for each in events) and self.left > 0:
-            self.left -= not is_group  # each of them is decided again, alone
+            self.left -= not is_group  # each event of the batch is decided again, alone
             raise DefectError("injected")
         return decide(scheduler, event)
 
 
 @pytest.fixture
 def begin() -> Iterator[Callable[..., Service]]:
-    """Begin a service with these rules; it is closed at the end."""
+    """Return a function that starts a service with given rules; it is closed at the end."""
     begun: list[Service] = []
     umask = os.umask(0o022)
     with Sandbox(JOBS) as sandbox:
@@ -68,7 +68,7 @@ def begin() -> Iterator[Callable[..., Service]]:
         yield make
         for service in begun:
             service.close()
-    # A service narrows the umask of its process, which is here that of all later tests.
+    # A service sets the umask of its process, which here runs all later tests.
     os.umask(umask)
 
 
@@ -87,7 +87,7 @@ def until(service: Service, condition: Callable[[], object], within_s: float = 2
 
 
 def last_of(service: Service, job: str) -> Run:
-    """The newest run of a job, once it is over and nothing of it lives."""
+    """Wait until the newest run of a job has ended with all its processes, and return it."""
     until(service, lambda: job not in service.loop.scheduler.by_job)
     service.loop.flush()
     return runs(service, job)[0]
@@ -106,7 +106,7 @@ def incidents(service: Service) -> list[tuple[str, str]]:
 
 
 def works(service: Service) -> bool:
-    """Whether a run can be asked for and succeeds."""
+    """Return whether a run can be requested and succeeds."""
     answer = ask(service, control_requests.RunJobs(("good",)))
     assert answer.result().answer is control_requests.ReplyStatus.OK
     return last_of(service, "good").state is State.SUCCESS

@@ -1,4 +1,4 @@
-"""What is launched, what it finds, what is received of it, and what it leaves."""
+"""The keeper pool: launches, a run's environment, its events, and what it leaves."""
 
 import gc
 import os
@@ -14,7 +14,7 @@ import pytest
 
 from supervisor.containment import run_log
 from supervisor.core import events
-from tests.edge.fixtures_keepers import Stage, emptied, exited, launch, lives
+from tests.edge.fixtures_keepers import Runner, emptied, exited, launch, lives
 from workers.protocol import Log
 
 WHOLE_LIFE = ["Started", "Exited", "TreeEmpty"]
@@ -23,41 +23,41 @@ WHOLE_LIFE = ["Started", "Exited", "TreeEmpty"]
 # --- commands -------------------------------------------------------------------
 
 
-def test_a_command_starts_exits_and_leaves_nothing(stage: Stage):
-    happened = stage.play(argv=("/bin/sh", "-c", "echo hello; exit 3"))
+def test_a_command_starts_exits_and_leaves_nothing(runner: Runner):
+    happened = runner.run_to_end(argv=("/bin/sh", "-c", "echo hello; exit 3"))
 
     assert [type(event).__name__ for event in happened] == WHOLE_LIFE
     assert os.waitstatus_to_exitcode(exited(happened)) == 3
-    assert stage.log(1) == "hello\n"
+    assert runner.log(1) == "hello\n"
 
 
-def test_a_shell_line_is_run_by_the_shell(stage: Stage):
-    happened = stage.play(shell="echo $((6 * 7)) >&2 | cat")
+def test_a_shell_line_is_run_by_the_shell(runner: Runner):
+    happened = runner.run_to_end(shell="echo $((6 * 7)) >&2 | cat")
 
     assert exited(happened) == 0
-    assert stage.log(1) == "42\n"
+    assert runner.log(1) == "42\n"
 
 
-def test_a_program_is_found_on_the_path_of_the_job(stage: Stage, tmp_path: Path):
+def test_a_program_is_found_on_the_path_of_the_job(runner: Runner, tmp_path: Path):
     program = tmp_path / "my-program"
     program.write_text("#!/bin/sh\necho mine\n")
     program.chmod(0o755)
 
-    stage.play(argv=("my-program",), env=(("PATH", f"/nonexistent:{tmp_path}"),))
+    runner.run_to_end(argv=("my-program",), env=(("PATH", f"/nonexistent:{tmp_path}"),))
 
-    assert stage.log(1) == "mine\n"
+    assert runner.log(1) == "mine\n"
 
 
-def test_a_killed_command_tells_its_signal(stage: Stage):
-    happened = stage.play(shell="kill -9 $$")
+def test_a_killed_command_tells_its_signal(runner: Runner):
+    happened = runner.run_to_end(shell="kill -9 $$")
 
     assert os.WTERMSIG(exited(happened)) == signal.SIGKILL
 
 
-def test_cpu_and_memory_of_the_whole_tree_are_reported(stage: Stage):
+def test_cpu_and_memory_of_the_whole_tree_are_reported(runner: Runner):
     spin = "import time\nwhile time.process_time() < 0.2: pass"
 
-    end = emptied(stage.play(argv=("/bin/sh", "-c", f"{sys.executable} -c '{spin}'")))
+    end = emptied(runner.run_to_end(argv=("/bin/sh", "-c", f"{sys.executable} -c '{spin}'")))
 
     assert end.cpu_s is not None
     assert end.cpu_s >= 0.2
@@ -78,26 +78,26 @@ def test_cpu_and_memory_of_the_whole_tree_are_reported(stage: Stage):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_started_fails_by_name(stage: Stage, job, error):
-    happened = stage.play(**job)
+def test_what_cannot_be_started_fails_by_name(runner: Runner, job, error):
+    happened = runner.run_to_end(**job)
 
     assert [(type(event).__name__, event.error) for event in happened] == [("LaunchFailed", error)]
-    assert stage.words(stage.begin(argv=("/bin/true",))) == []
+    assert runner.event_names(runner.begin(argv=("/bin/true",))) == []
 
 
-def test_a_definition_too_large_for_a_packet_fails_with_its_size(stage: Stage):
-    (failed,) = stage.play(argv=("/bin/true", "x" * 300_000))
+def test_a_definition_too_large_for_a_packet_fails_with_its_size(runner: Runner):
+    (failed,) = runner.run_to_end(argv=("/bin/true", "x" * 300_000))
 
     assert isinstance(failed, events.LaunchFailed)
     assert "300" in failed.error
     assert "bytes" in failed.error
 
 
-def test_a_large_definition_that_fits_is_run(stage: Stage):
-    happened = stage.play(argv=("/bin/sh", "-c", "echo $#", "sh", *["x" * 1000] * 150))
+def test_a_large_definition_that_fits_is_run(runner: Runner):
+    happened = runner.run_to_end(argv=("/bin/sh", "-c", "echo $#", "sh", *["x" * 1000] * 150))
 
     assert exited(happened) == 0
-    assert stage.log(1) == "150\n"
+    assert runner.log(1) == "150\n"
 
 
 def script(folder: Path, content: bytes, mode: int = 0o755) -> str:
@@ -135,25 +135,25 @@ UNFIT = [
 @pytest.mark.parametrize("way", ["command", "restrained", "python"])
 @pytest.mark.parametrize(("content", "why"), [pytest.param(*row, id=name) for name, *row in UNFIT])
 def test_a_file_that_cannot_be_executed_says_what_is_wrong_with_it(
-    stage: Stage, tmp_path: Path, content, why, way
+    runner: Runner, tmp_path: Path, content, why, way
 ):
     path = script(tmp_path, content)
     job = {"worker": "a:b", "python": path} if way == "python" else {"argv": (path,)}
 
-    (failed,) = stage.play(**job, nice=1 if way == "restrained" else 0)
+    (failed,) = runner.run_to_end(**job, nice=1 if way == "restrained" else 0)
 
     assert failed.error == f'start "{path}": {why}'
 
 
 def test_a_program_that_is_a_folder_a_dead_link_busy_or_not_executable_says_so(
-    stage: Stage, tmp_path: Path
+    runner: Runner, tmp_path: Path
 ):
     (tmp_path / "link").symlink_to("/no/such/target")
     shutil.copy("/bin/true", tmp_path / "busy")
     paths = [str(tmp_path), str(tmp_path / "link"), script(tmp_path, b"#!/bin/sh\n", 0o644)]
-    reported = [stage.play(argv=(path,))[0].error for path in paths]
+    reported = [runner.run_to_end(argv=(path,))[0].error for path in paths]
     with open(tmp_path / "busy", "ab"):
-        reported.append(stage.play(argv=(str(tmp_path / "busy"),))[0].error)
+        reported.append(runner.run_to_end(argv=(str(tmp_path / "busy"),))[0].error)
 
     assert reported == [
         f'start "{tmp_path}": permission denied: it is a directory',
@@ -164,9 +164,9 @@ def test_a_program_that_is_a_folder_a_dead_link_busy_or_not_executable_says_so(
     ]
 
 
-def test_an_argument_or_a_variable_that_is_too_long_is_named_with_its_size(stage: Stage):
-    (argument,) = stage.play(argv=("/bin/true", "x" * 140_000))
-    (variable,) = stage.play(argv=("/bin/true",), env=(("LONG", "x" * 140_000),))
+def test_an_argument_or_a_variable_that_is_too_long_is_named_with_its_size(runner: Runner):
+    (argument,) = runner.run_to_end(argv=("/bin/true", "x" * 140_000))
+    (variable,) = runner.run_to_end(argv=("/bin/true",), env=(("LONG", "x" * 140_000),))
 
     assert argument.error == (
         'start "/bin/true": argument list too long: one argument has 140000 bytes, '
@@ -178,13 +178,13 @@ def test_an_argument_or_a_variable_that_is_too_long_is_named_with_its_size(stage
     )
 
 
-# --- what a run finds -------------------------------------------------------------
+# --- environment of a run ---------------------------------------------------------
 
 
-def test_a_run_finds_its_story_in_the_environment(stage: Stage):
-    stage.play(shell="env", env=(("COLOUR", "blue"), ("NIGHTSHIFT_RUN", "forged")))
+def test_a_run_finds_its_story_in_the_environment(runner: Runner):
+    runner.run_to_end(shell="env", env=(("COLOUR", "blue"), ("NIGHTSHIFT_RUN", "forged")))
 
-    found = dict(line.split("=", 1) for line in stage.log(1).splitlines())
+    found = dict(line.split("=", 1) for line in runner.log(1).splitlines())
     assert found["COLOUR"] == "blue"
     assert found.get("HOME") == os.environ.get("HOME")
     assert {key: value for key, value in found.items() if key.startswith("NIGHTSHIFT_")} == {
@@ -194,52 +194,52 @@ def test_a_run_finds_its_story_in_the_environment(stage: Stage):
         "NIGHTSHIFT_TRIGGER": "manual",
         "NIGHTSHIFT_ATTEMPT": "1",
         "NIGHTSHIFT_TIMEZONE": "UTC",
-        "NIGHTSHIFT_INSTANCE": stage.instance,
+        "NIGHTSHIFT_INSTANCE": runner.instance,
     }
 
 
-def test_a_bare_run_inherits_nothing_but_a_plain_path(stage: Stage, monkeypatch):
-    stage.play(argv=("env",), inherit_env=False)
+def test_a_bare_run_inherits_nothing_but_a_plain_path(runner: Runner, monkeypatch):
+    runner.run_to_end(argv=("env",), inherit_env=False)
 
-    found = dict(line.split("=", 1) for line in stage.log(1).splitlines())
+    found = dict(line.split("=", 1) for line in runner.log(1).splitlines())
     assert found["PATH"] == "/usr/local/bin:/usr/bin:/bin"
-    assert found["NIGHTSHIFT_INSTANCE"] == stage.instance
+    assert found["NIGHTSHIFT_INSTANCE"] == runner.instance
     assert "HOME" not in found
 
 
-def test_one_run_never_sees_the_environment_of_the_one_before(stage: Stage):
-    stage.play("greeter", env=(("SECRET", "1"), ("HOME", "/elsewhere")))
+def test_one_run_never_sees_the_environment_of_the_one_before(runner: Runner):
+    runner.run_to_end("greeter", env=(("SECRET", "1"), ("HOME", "/elsewhere")))
 
-    stage.play(shell="echo $HOME $SECRET")
-    happened = stage.play(worker=None, shell="env | grep -c SECRET; true")
+    runner.run_to_end(shell="echo $HOME $SECRET")
+    happened = runner.run_to_end(worker=None, shell="env | grep -c SECRET; true")
 
-    assert stage.log(2) == f"{os.environ.get('HOME', '')}\n"
+    assert runner.log(2) == f"{os.environ.get('HOME', '')}\n"
     assert exited(happened) == 0
-    assert stage.log(3) == "0\n"
+    assert runner.log(3) == "0\n"
 
 
-def test_a_run_has_only_its_three_descriptors(stage: Stage):
-    stage.play(argv=("/bin/ls", "-l", "/proc/self/fd"))
+def test_a_run_has_only_its_three_descriptors(runner: Runner):
+    runner.run_to_end(argv=("/bin/ls", "-l", "/proc/self/fd"))
 
-    numbers = [line.split()[8] for line in stage.log(1).splitlines()[1:]]
+    numbers = [line.split()[8] for line in runner.log(1).splitlines()[1:]]
     assert numbers == ["0", "1", "2", "3"]  # the last is ls's own
-    assert "0 -> /dev/null" in stage.log(1)
+    assert "0 -> /dev/null" in runner.log(1)
 
 
-def test_a_run_leads_a_session_with_default_signals_and_an_empty_mask(stage: Stage):
-    stage.play(argv=("cut", "-d ", "-f1,6", "/proc/self/stat"))
-    stage.play(argv=("grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"))
+def test_a_run_leads_a_session_with_default_signals_and_an_empty_mask(runner: Runner):
+    runner.run_to_end(argv=("cut", "-d ", "-f1,6", "/proc/self/stat"))
+    runner.run_to_end(argv=("grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"))
 
-    pid, session = stage.log(1).split()
-    _, blocked, _, ignored = stage.log(2).split()
+    pid, session = runner.log(1).split()
+    _, blocked, _, ignored = runner.log(2).split()
     assert pid == session
     assert int(blocked, 16) == 0
-    assert int(ignored, 16) & 0x7FFFFFFF == 0  # above are glibc's own, which posix_spawn ignores
+    assert int(ignored, 16) & 0x7FFFFFFF == 0  # higher bits: glibc's own
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may have any nice")
-def test_a_nice_that_is_not_permitted_fails_the_launch(stage: Stage):
-    (failed,) = stage.play(argv=("/bin/sleep", "600"), nice=-5)
+def test_a_nice_that_is_not_permitted_fails_the_launch(runner: Runner):
+    (failed,) = runner.run_to_end(argv=("/bin/sleep", "600"), nice=-5)
 
     assert isinstance(failed, events.LaunchFailed)
     assert "nice could not be set" in failed.error
@@ -247,163 +247,165 @@ def test_a_nice_that_is_not_permitted_fails_the_launch(stage: Stage):
 
 def test_runs_get_the_mask_and_limits_that_the_supervisor_was_started_with(tmp_path: Path):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    stage = Stage(tmp_path, umask=0o027, limits=[(resource.RLIMIT_NOFILE, 512, hard)])
+    runner = Runner(tmp_path, umask=0o027, limits=[(resource.RLIMIT_NOFILE, 512, hard)])
 
-    stage.play(shell="umask; ulimit -n")
-    stage.close()
+    runner.run_to_end(shell="umask; ulimit -n")
+    runner.close()
 
-    assert stage.log(1).split() == ["0027", "512"]
+    assert runner.log(1).split() == ["0027", "512"]
     assert stat.S_IMODE((tmp_path / "1.log").stat().st_mode) == 0o600
 
 
 # --- what is left over --------------------------------------------------------------
 
 
-def test_what_a_command_left_behind_is_killed_and_named(stage: Stage):
-    end = emptied(stage.play(shell="sleep 600 & sleep 601 & sleep 0.2; exit 0"))
+def test_what_a_command_left_behind_is_killed_and_named(runner: Runner):
+    end = emptied(runner.run_to_end(shell="sleep 600 & sleep 601 & sleep 0.2; exit 0"))
 
     assert sorted(stray.split(" ", 1)[1] for stray in end.strays) == ["sleep 600", "sleep 601"]
     assert not any(lives(int(stray.split()[0])) for stray in end.strays)
-    assert stage.processes.strays_killed == 2
+    assert runner.processes.strays_killed == 2
 
 
-def test_the_exit_is_reported_before_the_tree_is_empty(stage: Stage):
-    run = stage.begin(shell="sleep 600 & exit 4")
-    stage.until_ended(run)
+def test_the_exit_is_reported_before_the_tree_is_empty(runner: Runner):
+    run = runner.begin(shell="sleep 600 & exit 4")
+    runner.until_ended(run)
 
-    assert stage.words(run) == WHOLE_LIFE
-    assert os.waitstatus_to_exitcode(exited(stage.of(run))) == 4
+    assert runner.event_names(run) == WHOLE_LIFE
+    assert os.waitstatus_to_exitcode(exited(runner.of(run))) == 4
 
 
-def test_a_daemon_twice_forked_is_found(stage: Stage):
-    end = emptied(stage.play("parent_of_orphans"))
+def test_a_daemon_twice_forked_is_found(runner: Runner):
+    end = emptied(runner.run_to_end("parent_of_orphans"))
 
     assert len(end.strays) == 1
     assert not lives(int(end.strays[0].split()[0]))
 
 
-def test_a_chain_that_forks_faster_than_one_can_look_comes_to_its_end(stage: Stage):
-    end = emptied(stage.play("fork_chain"))
+def test_a_chain_that_forks_faster_than_one_can_look_comes_to_its_end(runner: Runner):
+    end = emptied(runner.run_to_end("fork_chain"))
 
     assert end.strays
 
 
-def test_at_most_twenty_strays_are_named(stage: Stage):
-    end = emptied(stage.play(shell="for i in $(seq 30); do sleep 600 & done"))
+def test_at_most_twenty_strays_are_named(runner: Runner):
+    end = emptied(runner.run_to_end(shell="for i in $(seq 30); do sleep 600 & done"))
 
     assert len(end.strays) == 21
     assert end.strays[-1] == "and 10 more"
 
 
-def test_a_long_stray_is_named_in_part(stage: Stage):
-    end = emptied(stage.play(shell=f"sh -c 'sleep 600; : {'x' * 1000}' &"))
+def test_a_long_stray_is_named_in_part(runner: Runner):
+    end = emptied(runner.run_to_end(shell=f"sh -c 'sleep 600; : {'x' * 1000}' &"))
 
     assert max(len(stray) for stray in end.strays) < 220
 
 
-def test_a_place_is_used_again_for_the_next_run(stage: Stage):
-    stage.play(shell="ps -o ppid= $$ || echo 1")
-    stage.play(shell="ps -o ppid= $$ || echo 1")
+def test_a_place_is_used_again_for_the_next_run(runner: Runner):
+    runner.run_to_end(shell="ps -o ppid= $$ || echo 1")
+    runner.run_to_end(shell="ps -o ppid= $$ || echo 1")
 
-    assert stage.log(1) == stage.log(2)
+    assert runner.log(1) == runner.log(2)
 
 
 def descriptors(pid: int) -> list[str]:
-    """Return what a process has open, without the file that newer libffi keeps of itself."""
+    """Return the open descriptors of a process, except the file that newer libffi opens."""
     opened = [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
     return [name for name in opened if "/libffi.so" not in name]
 
 
-def test_two_hundred_launches_leave_descriptors_and_keepers_flat(stage: Stage):
+def test_two_hundred_launches_leave_descriptors_and_keepers_flat(runner: Runner):
     def play_eight(first: int) -> None:
         for number in range(first, first + 8):
             kind = {"argv": ("/bin/true",)} if number % 2 else {"worker": "greeter"}
-            stage.begin(**kind)
-        stage.until(lambda: not stage.processes.living())
+            runner.begin(**kind)
+        runner.until(lambda: not runner.processes.living())
 
     play_eight(0)
-    gc.collect()  # what earlier tests of this process left open is not counted
-    before = len(os.listdir("/proc/self/fd")), stage.keepers()
+    gc.collect()  # descriptors left open by earlier tests are not counted
+    before = len(os.listdir("/proc/self/fd")), runner.keepers()
     for first in range(8, 200, 8):
         play_eight(first)
 
-    assert (len(os.listdir("/proc/self/fd")), stage.keepers()) == before
-    assert len(stage.keepers()) == 8
-    assert {len(descriptors(pid)) for pid in stage.keepers()} == {5}
-    assert all(event.wait_status == 0 for event in stage.happened if hasattr(event, "wait_status"))
+    assert (len(os.listdir("/proc/self/fd")), runner.keepers()) == before
+    assert len(runner.keepers()) == 8
+    assert {len(descriptors(pid)) for pid in runner.keepers()} == {5}
+    assert all(
+        event.wait_status == 0 for event in runner.happened if hasattr(event, "wait_status")
+    )
 
 
-def test_at_most_sixteen_idle_keepers_are_kept(stage: Stage):
-    runs = [stage.begin(shell="sleep 0.2") for _ in range(24)]
-    stage.until_ended(*runs)
+def test_at_most_sixteen_idle_keepers_are_kept(runner: Runner):
+    runs = [runner.begin(shell="sleep 0.2") for _ in range(24)]
+    runner.until_ended(*runs)
 
-    stage.until(lambda: len(stage.keepers()) == 16)
+    runner.until(lambda: len(runner.keepers()) == 16)
 
 
-def test_at_rest_one_idle_keeper_is_kept_for_the_next_run(stage: Stage):
-    runs = [stage.begin(shell="sleep 0.2") for _ in range(4)]
-    living = stage.begin(argv=("/bin/sleep", "600"))
-    stage.until_ended(*runs)
+def test_at_rest_one_idle_keeper_is_kept_for_the_next_run(runner: Runner):
+    runs = [runner.begin(shell="sleep 0.2") for _ in range(4)]
+    living = runner.begin(argv=("/bin/sleep", "600"))
+    runner.until_ended(*runs)
 
-    assert stage.processes.rest_at is not None
-    stage.processes.shrink_idle(events.At(datetime.now(UTC), stage.processes.rest_at - 0.1))
-    before = len(stage.keepers())
-    stage.processes.shrink_idle(events.At(datetime.now(UTC), stage.processes.rest_at))
-    stage.until(lambda: len(stage.keepers()) == 2)
+    assert runner.processes.rest_at is not None
+    runner.processes.shrink_idle(events.At(datetime.now(UTC), runner.processes.rest_at - 0.1))
+    before = len(runner.keepers())
+    runner.processes.shrink_idle(events.At(datetime.now(UTC), runner.processes.rest_at))
+    runner.until(lambda: len(runner.keepers()) == 2)
 
-    assert exited(stage.play(argv=("/bin/true",))) == 0
-    assert stage.words(living) == ["Started"]
-    assert (before, len(stage.keepers())) == (5, 2)
-    assert stage.processes.keeper_deaths == 0
+    assert exited(runner.run_to_end(argv=("/bin/true",))) == 0
+    assert runner.event_names(living) == ["Started"]
+    assert (before, len(runner.keepers())) == (5, 2)
+    assert runner.processes.keeper_deaths == 0
 
 
 # --- output -------------------------------------------------------------------------
 
 
-def test_a_megabyte_of_output_is_kept_whole(stage: Stage):
-    end = emptied(stage.play("chatterbox"))
+def test_a_megabyte_of_output_is_kept_whole(runner: Runner):
+    end = emptied(runner.run_to_end("chatterbox"))
 
-    text = run_log.join(stage.runs_dir, 1).decode()
+    text = run_log.join(runner.runs_dir, 1).decode()
     assert text == "".join(f"{number:063d}\n" for number in range(16_384))
-    assert end.log_bytes == run_log.size(stage.runs_dir, 1)
+    assert end.log_bytes == run_log.size(runner.runs_dir, 1)
 
 
-def test_of_a_hundred_megabytes_the_ends_are_kept(stage: Stage):
-    end = emptied(stage.play("printer"))
+def test_of_a_hundred_megabytes_the_ends_are_kept(runner: Runner):
+    end = emptied(runner.run_to_end("printer"))
 
-    kept = run_log.join(stage.runs_dir, 1)
+    kept = run_log.join(runner.runs_dir, 1)
     assert end.log_bytes < 2_000_000
     assert kept.endswith(b"the end\n")
     assert b" bytes dropped ---\n" in kept
 
 
-def test_attempts_follow_each_other_in_one_log(stage: Stage):
-    stage.play(shell="echo first")
+def test_attempts_follow_each_other_in_one_log(runner: Runner):
+    runner.run_to_end(shell="echo first")
 
-    stage.happened.clear()
+    runner.happened.clear()
     again = launch(1, attempt=2, shell="echo second")
-    stage.processes.launch(again, events.At(again.run.due, 0.0))
-    stage.until_ended(1)
+    runner.processes.launch(again, events.At(again.run.due, 0.0))
+    runner.until_ended(1)
 
-    assert stage.log(1) == "first\n--- attempt 2 ---\nsecond\n"
+    assert runner.log(1) == "first\n--- attempt 2 ---\nsecond\n"
 
 
 @pytest.mark.parametrize("number", [0, -3])
-def test_an_internal_job_writes_no_file_and_says_its_last_output(stage: Stage, number: int):
+def test_an_internal_job_writes_no_file_and_says_its_last_output(runner: Runner, number: int):
     internal_job = launch(number, shell="seq 10000 >&2; echo the end")
 
-    stage.processes.launch(internal_job, events.At(internal_job.run.due, 0.0))
-    stage.until_ended(number)
+    runner.processes.launch(internal_job, events.At(internal_job.run.due, 0.0))
+    runner.until_ended(number)
 
-    (tail,) = [m for m in stage.said(number) if isinstance(m, Log)]
+    (tail,) = [m for m in runner.messages(number) if isinstance(m, Log)]
     assert tail.text.endswith("10000\nthe end\n")
     assert len(tail.text) == 4096
-    assert list(stage.runs_dir.iterdir()) == []
+    assert list(runner.runs_dir.iterdir()) == []
 
 
-def test_an_outsider_who_holds_the_output_open_delays_nothing(stage: Stage):
-    run = stage.begin(shell="echo before; sleep 0.3")
-    with open(f"/proc/{stage.pid(run)}/fd/1", "wb"):
-        stage.until_ended(run)
+def test_an_outsider_who_holds_the_output_open_delays_nothing(runner: Runner):
+    run = runner.begin(shell="echo before; sleep 0.3")
+    with open(f"/proc/{runner.pid(run)}/fd/1", "wb"):
+        runner.until_ended(run)
 
-    assert stage.log(run) == "before\n"
+    assert runner.log(run) == "before\n"

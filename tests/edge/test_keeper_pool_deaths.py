@@ -1,4 +1,4 @@
-"""Who dies under whom, and that nothing outlives its reason to exist."""
+"""Deaths of workers, keepers, fork server and supervisor: no orphan outlives its owner."""
 
 import errno
 import gc
@@ -14,137 +14,151 @@ import pytest
 from supervisor.containment import instance_mark, launch_errors, process_tree
 from supervisor.core import events
 from supervisor.core.effects import KillStep
-from tests.edge.fixtures_keepers import ROOT, Stage, carriers, emptied, exited, lives, parent
+from tests.edge.fixtures_keepers import (
+    ROOT,
+    Runner,
+    emptied,
+    exited,
+    lives,
+    parent,
+    pids_of_instance,
+)
 from tests.signals import kill, send
 from tests.waiting import until
 from workers.protocol import Started
 
 ORPHANS = "setsid sleep 600 & (setsid sh -c 'sleep 601 & sleep 602' &); sleep 603"
-# A supervisor of its own: says its instance when everything runs, then waits to be killed.
+# A separate supervisor: prints its instance when everything runs, then waits to be killed.
 SUPERVISOR = """
 import sys
 from pathlib import Path
-from tests.edge.fixtures_keepers import Stage
-stage = Stage(Path(sys.argv[1]))
-deaf = stage.begin("deaf")
-orphans = stage.begin(shell=sys.argv[2])
-stage.until_working(deaf)
-stage.until(lambda: len(stage.jobs()) >= 6)
-print(stage.instance, flush=True)
+from tests.edge.fixtures_keepers import Runner
+runner = Runner(Path(sys.argv[1]))
+deaf = runner.begin("deaf")
+orphans = runner.begin(shell=sys.argv[2])
+runner.until_working(deaf)
+runner.until(lambda: len(runner.jobs()) >= 6)
+print(runner.instance, flush=True)
 while True:
-    stage.turn()
+    runner.turn()
 """
 
 
 @pytest.fixture
-def two_runs(stage: Stage) -> tuple[int, int]:
-    """A deaf worker, and a command with orphans in sessions of their own."""
-    runs = stage.begin("deaf"), stage.begin(shell=ORPHANS)
-    stage.until_working(runs[0])
-    stage.until(lambda: len(stage.jobs()) >= 6)
-    stage.pid(runs[1])
+def two_runs(runner: Runner) -> tuple[int, int]:
+    """Start a worker that ignores SIGTERM, and a command with orphans in their own sessions."""
+    runs = runner.begin("deaf"), runner.begin(shell=ORPHANS)
+    runner.until_working(runs[0])
+    runner.until(lambda: len(runner.jobs()) >= 6)
+    runner.pid(runs[1])
     return runs
 
 
 # --- one of them dies -------------------------------------------------------------
 
 
-def test_a_worker_killed_from_outside_is_an_ordinary_exit(stage: Stage):
-    run = stage.begin("deaf")
-    stage.until_working(run)
+def test_a_worker_killed_from_outside_is_an_ordinary_exit(runner: Runner):
+    run = runner.begin("deaf")
+    runner.until_working(run)
 
-    kill(stage.pid(run))
-    stage.until_ended(run)
+    kill(runner.pid(run))
+    runner.until_ended(run)
 
-    assert stage.words(run) == ["Started", "Exited", "TreeEmpty"]
-    assert os.WTERMSIG(exited(stage.of(run))) == signal.SIGKILL
+    assert runner.event_names(run) == ["Started", "Exited", "TreeEmpty"]
+    assert os.WTERMSIG(exited(runner.of(run))) == signal.SIGKILL
 
 
-def test_a_keeper_takes_its_run_along_and_no_other(stage: Stage, two_runs):
+def test_a_keeper_takes_its_run_along_and_no_other(runner: Runner, two_runs):
     deaf, orphans = two_runs
 
-    kill(parent(stage.pid(orphans)))
-    stage.until_ended(orphans)
+    kill(parent(runner.pid(orphans)))
+    runner.until_ended(orphans)
 
-    assert stage.words(orphans) == ["Started", "KeeperLost", "TreeEmpty"]
-    assert stage.words(deaf) == ["Started"]
-    assert stage.jobs() == {stage.pid(deaf)}
-    assert stage.processes.keeper_deaths == 1
+    assert runner.event_names(orphans) == ["Started", "KeeperLost", "TreeEmpty"]
+    assert runner.event_names(deaf) == ["Started"]
+    assert runner.jobs() == {runner.pid(deaf)}
+    assert runner.processes.keeper_deaths == 1
 
 
-def test_a_keeper_takes_its_worker_along(stage: Stage, two_runs):
+def test_a_keeper_takes_its_worker_along(runner: Runner, two_runs):
     deaf, orphans = two_runs
 
-    kill(parent(stage.pid(deaf)))
-    stage.until_ended(deaf)
+    kill(parent(runner.pid(deaf)))
+    runner.until_ended(deaf)
 
-    assert stage.words(deaf) == ["Started", "KeeperLost", "TreeEmpty"]
-    assert not lives(stage.pid(deaf))
-    assert stage.words(orphans) == ["Started"]
-
-
-def test_a_free_keeper_that_dies_is_missed_by_nobody(stage: Stage):
-    stage.play(argv=("/bin/true",))
-    (keeper,) = stage.keepers()
-
-    kill(keeper)
-    stage.until(lambda: stage.processes.keeper_deaths == 1)
-
-    assert exited(stage.play(argv=("/bin/true",))) == 0
+    assert runner.event_names(deaf) == ["Started", "KeeperLost", "TreeEmpty"]
+    assert not lives(runner.pid(deaf))
+    assert runner.event_names(orphans) == ["Started"]
 
 
-def test_a_launch_onto_a_keeper_that_has_just_died_ends(stage: Stage):
-    stage.play(argv=("/bin/true",))
-    (keeper,) = stage.keepers()
+def test_a_free_keeper_that_dies_is_missed_by_nobody(runner: Runner):
+    runner.run_to_end(argv=("/bin/true",))
+    (keeper,) = runner.keepers()
 
     kill(keeper)
-    happened = stage.play(argv=("/bin/true",))
+    runner.until(lambda: runner.processes.keeper_deaths == 1)
+
+    assert exited(runner.run_to_end(argv=("/bin/true",))) == 0
+
+
+def test_a_launch_onto_a_keeper_that_has_just_died_ends(runner: Runner):
+    runner.run_to_end(argv=("/bin/true",))
+    (keeper,) = runner.keepers()
+
+    kill(keeper)
+    happened = runner.run_to_end(argv=("/bin/true",))
 
     kinds = [type(event).__name__ for event in happened]
     assert kinds in (["Started", "Exited", "TreeEmpty"], ["KeeperLost", "TreeEmpty"])
-    assert exited(stage.play(argv=("/bin/true",))) == 0
+    assert exited(runner.run_to_end(argv=("/bin/true",))) == 0
 
 
-def test_the_fork_server_takes_every_run_along_and_another_takes_its_place(stage: Stage, two_runs):
-    fork_server = stage.begun_fork_server()
+def test_the_fork_server_takes_every_run_along_and_another_takes_its_place(
+    runner: Runner, two_runs
+):
+    fork_server = runner.begun_fork_server()
 
     kill(fork_server)
-    stage.until_ended(*two_runs)
-    stage.until(lambda: stage.fork_server() not in (0, fork_server))
+    runner.until_ended(*two_runs)
+    runner.until(lambda: runner.fork_server() not in (0, fork_server))
 
-    assert [stage.words(run) for run in two_runs] == [["Started", "KeeperLost", "TreeEmpty"]] * 2
-    assert stage.processes.living() == frozenset()
-    assert exited(stage.play(argv=("/bin/true",))) == 0
-    assert stage.fork_server() != fork_server
-    assert stage.jobs() == set()
+    assert [runner.event_names(run) for run in two_runs] == [
+        ["Started", "KeeperLost", "TreeEmpty"]
+    ] * 2
+    assert runner.processes.living() == frozenset()
+    assert exited(runner.run_to_end(argv=("/bin/true",))) == 0
+    assert runner.fork_server() != fork_server
+    assert runner.jobs() == set()
 
 
-def test_fork_server_and_keepers_together_leave_nothing(stage: Stage, two_runs):
-    fork_server = stage.begun_fork_server()
-    kill(*stage.keepers(), fork_server)
-    stage.until_ended(*two_runs)
-    stage.until(lambda: stage.fork_server() not in (0, fork_server))
+def test_fork_server_and_keepers_together_leave_nothing(runner: Runner, two_runs):
+    fork_server = runner.begun_fork_server()
+    kill(*runner.keepers(), fork_server)
+    runner.until_ended(*two_runs)
+    runner.until(lambda: runner.fork_server() not in (0, fork_server))
 
-    assert [stage.words(run) for run in two_runs] == [["Started", "KeeperLost", "TreeEmpty"]] * 2
-    assert exited(stage.play(argv=("/bin/true",))) == 0
-    assert stage.jobs() == set()
+    assert [runner.event_names(run) for run in two_runs] == [
+        ["Started", "KeeperLost", "TreeEmpty"]
+    ] * 2
+    assert exited(runner.run_to_end(argv=("/bin/true",))) == 0
+    assert runner.jobs() == set()
 
 
 def test_a_child_that_is_to_be_spared_survives_the_fork_server(tmp_path: Path):
     other = subprocess.Popen(["sleep", "600"])
-    stage = Stage(tmp_path, spare=[other.pid])
-    stage.play(argv=("/bin/true",))
+    runner = Runner(tmp_path, spare=[other.pid])
+    runner.run_to_end(argv=("/bin/true",))
 
-    kill(stage.begun_fork_server())
-    stage.until(lambda: stage.processes.keeper_deaths == 1)
-    stage.close()
+    kill(runner.begun_fork_server())
+    runner.until(lambda: runner.processes.keeper_deaths == 1)
+    runner.close()
 
     assert lives(other.pid)
     other.kill()
     assert other.wait() == -signal.SIGKILL
 
 
-def test_a_fork_server_that_cannot_begin_is_not_begun_again_and_again(stage: Stage, monkeypatch):
+def test_a_fork_server_that_cannot_begin_is_not_begun_again_and_again(runner: Runner, monkeypatch):
     begun: list[str] = []
 
     class Counted(subprocess.Popen):
@@ -154,40 +168,40 @@ def test_a_fork_server_that_cannot_begin_is_not_begun_again_and_again(stage: Sta
 
     monkeypatch.setattr(subprocess, "Popen", Counted)
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    kill(stage.begun_fork_server())
+    kill(runner.begun_fork_server())
     for _ in range(50):
-        stage.turn()
+        runner.turn()
     idle = len(begun)
 
-    happened = stage.play(argv=("/bin/true",))
+    happened = runner.run_to_end(argv=("/bin/true",))
     monkeypatch.undo()
 
     assert idle <= 2
     (failed,) = happened
     assert failed.error.startswith("the process that starts runs ended at once")
     for _ in range(50):
-        stage.turn()
-    assert exited(stage.play(argv=("/bin/true",))) == 0
+        runner.turn()
+    assert exited(runner.run_to_end(argv=("/bin/true",))) == 0
 
 
-def test_a_refused_process_has_one_verdict_wherever_it_is_refused(stage: Stage):
-    runs = [stage.begin(shell="sleep 600") for _ in range(2)]
-    stage.until(lambda: all(stage.words(run) == ["Started"] for run in runs))
+def test_a_refused_process_has_one_verdict_wherever_it_is_refused(runner: Runner):
+    runs = [runner.begin(shell="sleep 600") for _ in range(2)]
+    runner.until(lambda: all(runner.event_names(run) == ["Started"] for run in runs))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Neither a socket to a new keeper nor a pipe to a worker can be had: the lowest
-    # descriptor that is free is over the limit.
+    # Neither a socket to a new keeper nor a pipe to a worker can be opened: the lowest
+    # free descriptor is over the limit.
     gc.collect()
     lowest = os.dup(0)
     os.close(lowest)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
     try:
-        refused = stage.play(argv=("/bin/true",)) + stage.play("greeter")
+        refused = runner.run_to_end(argv=("/bin/true",)) + runner.run_to_end("greeter")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     said = "the system refused a new process: too many open files"
     assert [(type(event), event.error) for event in refused] == [(events.LaunchFailed, said)] * 2
-    assert exited(stage.play(argv=("/bin/true",))) == 0
+    assert exited(runner.run_to_end(argv=("/bin/true",))) == 0
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
@@ -205,7 +219,7 @@ def test_a_fork_and_an_exec_that_are_refused_say_the_same(number: int):
 
 @pytest.fixture
 def foreign(tmp_path: Path):
-    """Another supervisor with two runs: (its process, its instance)."""
+    """Start another supervisor with two runs; yield (its process, its instance)."""
     process = subprocess.Popen(
         [sys.executable, "-c", SUPERVISOR, str(tmp_path), ORPHANS],
         stdout=subprocess.PIPE,
@@ -223,17 +237,17 @@ def foreign(tmp_path: Path):
 
 def test_nothing_outlives_the_supervisor(foreign):
     supervisor, instance = foreign
-    assert len(carriers(instance)) >= 9
+    assert len(pids_of_instance(instance)) >= 9
 
     supervisor.kill()
 
-    until(lambda: carriers(instance) == [])
+    until(lambda: pids_of_instance(instance) == [])
 
 
 def test_what_outlives_all_three_is_swept_at_the_next_start(foreign):
     supervisor, instance = foreign
-    (fork_server,) = [pid for pid in carriers(instance) if parent(pid) == supervisor.pid]
-    keepers = [pid for pid in carriers(instance) if parent(pid) == fork_server]
+    (fork_server,) = [pid for pid in pids_of_instance(instance) if parent(pid) == supervisor.pid]
+    keepers = [pid for pid in pids_of_instance(instance) if parent(pid) == fork_server]
     send(signal.SIGSTOP, supervisor.pid, fork_server, *keepers)
     kill(supervisor.pid, fork_server, *keepers)
     supervisor.wait()
@@ -242,7 +256,7 @@ def test_what_outlives_all_three_is_swept_at_the_next_start(foreign):
 
     assert left == []
     assert {"sleep 600", "sleep 601", "sleep 602"} <= {name.split(" ", 1)[1] for name in swept}
-    assert carriers(instance) == []
+    assert pids_of_instance(instance) == []
 
 
 def test_a_sweep_spares_itself_and_its_ancestors(tmp_path: Path):
@@ -283,52 +297,52 @@ def test_the_mark_of_another_users_process_is_seen():
 # --- signals from outside -------------------------------------------------------------
 
 
-def test_kill_reaches_the_tree_of_a_keeper_that_was_stopped(stage: Stage, two_runs):
+def test_kill_reaches_the_tree_of_a_keeper_that_was_stopped(runner: Runner, two_runs):
     deaf, _ = two_runs
-    send(signal.SIGSTOP, parent(stage.pid(deaf)))
+    send(signal.SIGSTOP, parent(runner.pid(deaf)))
 
-    stage.force(deaf, KillStep.KILL)
-    stage.until_ended(deaf)
+    runner.force(deaf, KillStep.KILL)
+    runner.until_ended(deaf)
 
-    assert stage.words(deaf) == ["Started", "Exited", "TreeEmpty"]
+    assert runner.event_names(deaf) == ["Started", "Exited", "TreeEmpty"]
 
 
-def test_abandon_reaches_the_tree_of_a_keeper_that_was_stopped(stage: Stage, two_runs):
+def test_abandon_reaches_the_tree_of_a_keeper_that_was_stopped(runner: Runner, two_runs):
     deaf, _ = two_runs
-    send(signal.SIGSTOP, parent(stage.pid(deaf)))
+    send(signal.SIGSTOP, parent(runner.pid(deaf)))
 
-    stage.force(deaf, KillStep.ABANDON)
+    runner.force(deaf, KillStep.ABANDON)
 
-    stage.until(lambda: not lives(stage.pid(deaf)))
+    runner.until(lambda: not lives(runner.pid(deaf)))
 
 
-def test_a_term_to_a_whole_control_group_leaves_runs_to_the_supervisor(stage: Stage, two_runs):
-    keepers, fork_server = stage.keepers(), stage.begun_fork_server()
+def test_a_term_to_a_whole_control_group_leaves_runs_to_the_supervisor(runner: Runner, two_runs):
+    keepers, fork_server = runner.keepers(), runner.begun_fork_server()
     send(signal.SIGTERM, *keepers, fork_server)
     for _ in range(20):
-        stage.turn()
+        runner.turn()
 
-    assert (stage.keepers(), stage.fork_server()) == (keepers, fork_server)
-    assert all(stage.words(run) == ["Started"] for run in two_runs)
+    assert (runner.keepers(), runner.fork_server()) == (keepers, fork_server)
+    assert all(runner.event_names(run) == ["Started"] for run in two_runs)
 
 
-def test_what_falls_to_the_supervisor_is_reaped(stage: Stage):
+def test_what_falls_to_the_supervisor_is_reaped(runner: Runner):
     command = "import os\nif os.fork() == 0: os._exit(0)\nos.read(0, 1)"
     outsider = subprocess.Popen(
         [sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
-    outsider.communicate(b"x")  # its zombie falls to us, the subreaper
+    outsider.communicate(b"x")  # its zombie is ours to reap, as we are the subreaper
 
-    stage.processes.reap()
+    runner.processes.reap()
 
-    assert set(process_tree.children()) == {stage.fork_server()}
+    assert set(process_tree.children()) == {runner.fork_server()}
 
 
 @pytest.mark.root
-def test_a_pid_given_away_again_is_never_hit(stage: Stage):
-    run = stage.begin(shell="exit 0")
-    stage.until_ended(run)
-    pid = stage.pid(run)
+def test_a_pid_given_away_again_is_never_hit(runner: Runner):
+    run = runner.begin(shell="exit 0")
+    runner.until_ended(run)
+    pid = runner.pid(run)
     last = Path("/proc/sys/kernel/ns_last_pid")
     try:
         last.write_text(str(pid - 1))
@@ -336,9 +350,9 @@ def test_a_pid_given_away_again_is_never_hit(stage: Stage):
         pytest.skip(f"the next pid cannot be chosen here: {error}")
     bystander = subprocess.Popen(["sleep", "600"], start_new_session=True)
 
-    stage.force(run, KillStep.TERM)
-    stage.force(run, KillStep.KILL)
-    stage.play(argv=("/bin/true",))
+    runner.force(run, KillStep.TERM)
+    runner.force(run, KillStep.KILL)
+    runner.run_to_end(argv=("/bin/true",))
 
     if bystander.pid != pid:
         bystander.kill()
@@ -350,23 +364,23 @@ def test_a_pid_given_away_again_is_never_hit(stage: Stage):
 
 
 def test_close_ends_what_lives_within_its_limit(tmp_path: Path):
-    stage = Stage(tmp_path)
-    runs = [stage.begin("deaf"), stage.begin(shell=ORPHANS)]
-    stage.until(lambda: stage.received(runs[0], Started) and len(stage.jobs()) >= 6)
+    runner = Runner(tmp_path)
+    runs = [runner.begin("deaf"), runner.begin(shell=ORPHANS)]
+    runner.until(lambda: runner.received(runs[0], Started) and len(runner.jobs()) >= 6)
 
-    stage.close()
+    runner.close()
 
-    assert carriers(stage.instance) == []
+    assert pids_of_instance(runner.instance) == []
     assert process_tree.children() == []
 
 
-def test_lost_is_not_said_of_what_had_exited(stage: Stage):
-    run = stage.begin(shell="exit 5")
-    stage.until_ended(run)
-    (keeper,) = stage.keepers()
+def test_lost_is_not_said_of_what_had_exited(runner: Runner):
+    run = runner.begin(shell="exit 5")
+    runner.until_ended(run)
+    (keeper,) = runner.keepers()
 
     kill(keeper)
-    stage.until(lambda: stage.processes.keeper_deaths == 1)
+    runner.until(lambda: runner.processes.keeper_deaths == 1)
 
-    assert stage.words(run) == ["Started", "Exited", "TreeEmpty"]
-    assert isinstance(emptied(stage.of(run)), events.TreeEmpty)
+    assert runner.event_names(run) == ["Started", "Exited", "TreeEmpty"]
+    assert isinstance(emptied(runner.of(run)), events.TreeEmpty)

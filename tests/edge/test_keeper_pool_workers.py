@@ -1,4 +1,4 @@
-"""Workers in their processes: what they are reported, say, and leave in the log."""
+"""Workers in their processes: their input, their messages, and their log."""
 
 import os
 import sys
@@ -9,23 +9,23 @@ import pytest
 
 from supervisor.core import events
 from supervisor.core.effects import KillStep
-from tests.edge.fixtures_keepers import Stage, exited, launch
+from tests.edge.fixtures_keepers import Runner, exited, launch
 from workers.protocol import Done, Failed, Garbage, Progress, Started
 
 
-def test_a_worker_speaks_before_its_exit_is_reported(stage: Stage):
-    happened = stage.play("greeter", params_json='{"name": "Ada"}')
+def test_a_worker_speaks_before_its_exit_is_reported(runner: Runner):
+    happened = runner.run_to_end("greeter", params_json='{"name": "Ada"}')
 
     assert [
         type(event).__name__ for event in happened if isinstance(event, events.MessageReceived)
     ]
     words = [type(getattr(event, "message", event)).__name__ for event in happened]
     assert words == ["Started", "Started", "Progress", "Done", "Exited", "TreeEmpty"]
-    assert stage.said(1)[-1].result["name"] == "Ada"
-    assert stage.log(1) == "hello from Ada\n"
+    assert runner.messages(1)[-1].result["name"] == "Ada"
+    assert runner.log(1) == "hello from Ada\n"
 
 
-def test_a_worker_gets_slot_dry_run_and_what_a_request_set(stage: Stage):
+def test_a_worker_gets_slot_dry_run_and_what_a_request_set(runner: Runner):
     given = launch(
         1,
         run={"set_json": '{"name": "Eve"}', "dry_run": True},
@@ -33,10 +33,10 @@ def test_a_worker_gets_slot_dry_run_and_what_a_request_set(stage: Stage):
         params_json='{"name": "Ada"}',
     )
 
-    stage.processes.launch(given, events.At(given.run.due, 0.0))
-    stage.until_ended(1)
+    runner.processes.launch(given, events.At(given.run.due, 0.0))
+    runner.until_ended(1)
 
-    assert stage.said(1)[-1] == Done(
+    assert runner.messages(1)[-1] == Done(
         {"name": "Eve", "dry": True, "slot": "2026-02-09 02:30:00+00:00"}
     )
 
@@ -62,69 +62,72 @@ def test_a_worker_gets_slot_dry_run_and_what_a_request_set(stage: Stage):
         ("silent", None, 0),
     ],
 )
-def test_each_ending_of_a_worker_has_its_words(stage: Stage, actor, ending, status):
-    happened = stage.play(actor)
+def test_each_ending_of_a_worker_has_its_words(runner: Runner, actor, ending, status):
+    happened = runner.run_to_end(actor)
 
     assert os.waitstatus_to_exitcode(exited(happened)) == status
-    assert [m for m in stage.said(1) if isinstance(m, Done | Failed)] == (
+    assert [m for m in runner.messages(1) if isinstance(m, Done | Failed)] == (
         [] if ending is None else [ending]
     )
 
 
-def test_a_crash_leaves_its_traceback_in_the_log(stage: Stage):
-    stage.play("crasher")
+def test_a_crash_leaves_its_traceback_in_the_log(runner: Runner):
+    runner.run_to_end("crasher")
 
-    assert "Traceback" in stage.log(1)
-    assert "wrong house" in stage.log(1)
+    assert "Traceback" in runner.log(1)
+    assert "wrong house" in runner.log(1)
 
 
-def test_half_a_message_is_garbage_before_the_exit(stage: Stage):
-    happened = stage.play("half_spoken")
+def test_half_a_message_is_garbage_before_the_exit(runner: Runner):
+    happened = runner.run_to_end("half_spoken")
 
-    assert stage.said(1) == [Started(), Garbage('half a line: b\'{"message": "done", "resu\'')]
+    assert runner.messages(1) == [
+        Started(),
+        Garbage('half a line: b\'{"message": "done", "resu\''),
+    ]
     assert isinstance(happened[-2], events.Exited)
 
 
-def test_garbage_is_said_and_harms_nothing(stage: Stage):
-    stage.play("garbler")
+def test_garbage_is_said_and_harms_nothing(runner: Runner):
+    runner.run_to_end("garbler")
 
-    kinds = [type(message) for message in stage.said(1)]
+    kinds = [type(message) for message in runner.messages(1)]
     assert kinds == [Started, Garbage, Garbage, Done]
 
 
-def test_a_flood_of_messages_is_cut_off_once(stage: Stage):
-    stage.play("flooder")
+def test_a_flood_of_messages_is_cut_off_once(runner: Runner):
+    runner.run_to_end("flooder")
 
-    floods = [m for m in stage.said(1) if isinstance(m, Garbage)]
+    floods = [m for m in runner.messages(1) if isinstance(m, Garbage)]
     assert [flood.why for flood in floods] == ["a flood of more than 16 MiB of messages"]
 
 
-def test_progress_is_thinned_out_and_its_last_word_kept(stage: Stage):
-    stage.play("runner")
+def test_progress_is_thinned_out_and_its_last_word_kept(runner: Runner):
+    runner.run_to_end("runner")
 
-    progress = [m for m in stage.said(1) if isinstance(m, Progress)]
+    progress = [m for m in runner.messages(1) if isinstance(m, Progress)]
     assert len(progress) <= 10
     assert progress[-1] == Progress(999, 999, "steps")
 
 
-def test_a_worker_may_live_in_another_interpreter(stage: Stage, tmp_path: Path):
+def test_a_worker_may_live_in_another_interpreter(runner: Runner, tmp_path: Path):
     venv.create(tmp_path / "other", with_pip=False, symlinks=True)
     python = str(tmp_path / "other" / "bin" / "python")
     (tmp_path / "elsewhere.py").write_text(
         "import sys\ndef where(params, report):\n    return {'prefix': sys.prefix}\n"
     )
 
-    stage.play("elsewhere:where", python=python, cwd=str(tmp_path))
+    runner.run_to_end("elsewhere:where", python=python, cwd=str(tmp_path))
 
-    assert stage.said(1)[-1] == Done({"prefix": str(tmp_path / "other")})
+    assert runner.messages(1)[-1] == Done({"prefix": str(tmp_path / "other")})
 
 
-def test_parameters_never_stand_on_a_command_line(stage: Stage):
-    run = stage.begin("deaf", python=sys.executable, params_json='{"token": "hunter2"}')
-    stage.until_working(run)
+def test_parameters_never_stand_on_a_command_line(runner: Runner):
+    run = runner.begin("deaf", python=sys.executable, params_json='{"token": "hunter2"}')
+    runner.until_working(run)
 
-    argv = Path(f"/proc/{stage.pid(run)}/cmdline").read_bytes()
-    stage.force(run, KillStep.KILL)
-    stage.until_ended(run)
+    argv = Path(f"/proc/{runner.pid(run)}/cmdline").read_bytes()
+    runner.force(run, KillStep.KILL)
+    runner.until_ended(run)
 
     assert b"hunter2" not in argv

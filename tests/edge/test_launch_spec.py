@@ -1,4 +1,4 @@
-"""A launch in the words of a keeper."""
+"""Launch orders in the form that a keeper reads."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""Whatever is done to the bytes of a ledger, a start goes on, and tells of it."""
+"""Random damage to the bytes of a ledger: a start succeeds and reports it."""
 
 import os
 import random
@@ -21,7 +21,7 @@ LEDGER = "ledger.sqlite3"
 
 
 def filled(folder, most=150):
-    """A ledger of some pages, closed as after a clean stop."""
+    """Write a ledger of some pages, closed as after a clean stop."""
     store = Store(folder)
     rows = []
     for number in range(1, most):
@@ -48,7 +48,7 @@ def whole(tmp_path_factory):
 
 
 def damage(path, dice):
-    """One of the ways in which a disk, or a program, spoils a file."""
+    """Damage a file in one of the ways of disks and programs."""
     size = path.stat().st_size
     with open(path, "r+b") as file:
         match dice.randrange(4):

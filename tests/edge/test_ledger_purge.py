@@ -1,4 +1,4 @@
-"""The purge of the ledger: what must stay stays, and what is beyond the limits goes in the end."""
+"""Ledger purge: protected rows stay, and rows beyond the limits go in the end."""
 
 import sqlite3
 from contextlib import closing
@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 
 
 def purged(store, keep, now=AT):
-    """Purge until nothing is left to do; return the runs that went."""
+    """Purge until nothing is left to do; return the removed runs."""
     gone = []
     for _ in range(1000):
         step = store.purge(keep, now)

@@ -1,4 +1,4 @@
-"""Reading the ledger for a simulation: what is remembered, and how long things took."""
+"""Ledger queries of a simulation: remembered state, and durations."""
 
 from contextlib import closing
 from datetime import timedelta
@@ -10,7 +10,7 @@ from tests.edge.fixtures_ledger import AT, run
 
 
 def ended(number, took_s, **changes):
-    """A successful run of two attempts, the second of which took so long."""
+    """Return a successful run of two attempts; took_s: duration of the second."""
     made = run(number, attempt=2, **changes)
     due = made.due
     first = Attempt(number, 1, due, ended_at=due + timedelta(hours=1))

@@ -1,4 +1,4 @@
-"""The ledger on a real disk: written whole or not at all, remembered, bounded."""
+"""The ledger on a real disk: writes are atomic, read back, and bounded."""
 
 import os
 import re
@@ -153,7 +153,7 @@ def test_the_instance_of_a_folder_stays(tmp_path):
 
 
 def test_a_copied_folder_is_another_instance_and_a_renamed_one_the_same(tmp_path):
-    """Otherwise a service in the copy kills what the original runs."""
+    """Otherwise a service in the copy would kill the runs of the original."""
     (tmp_path / "first").mkdir()
     first = Store(tmp_path / "first")
     first.close()

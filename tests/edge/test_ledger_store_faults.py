@@ -1,4 +1,4 @@
-"""A ledger that is not as it should be: older, newer, foreign, damaged, deleted."""
+"""Unusual ledgers: older, newer, foreign, damaged, deleted."""
 
 import os
 import sqlite3
@@ -311,7 +311,7 @@ def test_a_damaged_ledger_is_set_aside_and_a_fresh_one_begun(tmp_path):
 
 
 def spoil(tmp_path, store):
-    """Damage what the store has written, under its eyes; its cache is made void, too."""
+    """Damage the file while the store has it open, and invalidate the store's cache."""
     store.checkpoint_and_optimize()
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as other:
         other.execute("INSERT INTO meta VALUES ('x', 'y')")

@@ -1,4 +1,4 @@
-"""Reading a ledger whose supervisor is gone: all rows, and nothing changed beside it."""
+"""Reading a ledger without a supervisor: all rows are read, and no file is changed."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ def numbers(folder: Path) -> list[int]:
 
 
 def closed(folder: Path) -> Path:
-    """A ledger of two runs that was closed; SQLite has removed the files beside it."""
+    """Make a ledger of two runs and close it; SQLite has removed the files beside it."""
     store = Store(folder)
     store.write([effects.Record(run(1)), effects.Record(run(2))])
     store.close()
@@ -34,7 +34,7 @@ def closed(folder: Path) -> Path:
 
 
 def crashed(folder: Path, *without: str) -> Path:
-    """A copy of an open ledger of two runs, the way a killed supervisor leaves it."""
+    """Copy an open ledger of two runs, in the state that a killed supervisor leaves."""
     store = Store(folder / "open")
     store.write([effects.Record(run(1)), effects.Record(run(2))])
     left = folder / "left"
@@ -70,7 +70,7 @@ def test_rows_of_a_wal_that_was_not_checkpointed_are_lost_by_no_reader(tmp_path:
     with sqlite3.connect(f"{(left / 'ledger.sqlite3').as_uri()}?immutable=1", uri=True) as blind:
         tables = blind.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
-    # The file alone has no table yet: what is read comes from the WAL.
+    # The main file alone has no table yet: the rows come from the WAL.
     assert tables == (0,)
     assert numbers(left) == [2, 1]
 

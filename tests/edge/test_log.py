@@ -87,7 +87,7 @@ def test_a_reader_that_does_not_read_costs_lines_and_never_the_writer():
         log.note(AT, Note("info", f"line {number}"))
 
     assert log.dropped > 0
-    os.close(read)  # the writer, which waits in its write, now fails line by line and ends
+    os.close(read)  # the writer thread, blocked in its write, now fails line by line and ends
     log.close()
     os.close(write)
 

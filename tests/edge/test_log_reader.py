@@ -1,4 +1,4 @@
-"""A log in pieces: nothing lost, nothing cut in two, never more than a piece in hand."""
+"""Reading a log in pieces: nothing lost, no character split, bounded memory."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Secrets in every form; names and plain words that must stay readable."""
+"""Secret masking: secrets in every encoding; names and plain words stay readable."""
 
 import pytest
 
@@ -81,7 +81,7 @@ def test_no_event_brings_a_secret_in(event, form, secret):
 
 
 def texts_of(value):
-    """Every text of a value, as it is."""
+    """Return every text of a value."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):

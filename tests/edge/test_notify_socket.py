@@ -1,4 +1,4 @@
-"""What a service manager receives, in the words of sd_notify(3)."""
+"""Messages to a service manager, as specified by sd_notify(3)."""
 
 import os
 from collections.abc import Iterator

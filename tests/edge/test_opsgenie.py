@@ -1,4 +1,4 @@
-"""Alerts of Opsgenie: opened and closed by one alias."""
+"""Opsgenie alerts: opened and closed with one alias."""
 
 import json
 

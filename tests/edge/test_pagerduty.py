@@ -1,4 +1,4 @@
-"""Events of PagerDuty: trigger and resolve with one key."""
+"""PagerDuty events: trigger and resolve with one key."""
 
 import json
 

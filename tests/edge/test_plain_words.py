@@ -1,4 +1,4 @@
-"""A text of plain words does the same without a shell as with one."""
+"""A command of plain words has the same effect without a shell as with one."""
 
 import os
 import random
@@ -11,14 +11,14 @@ from supervisor.containment import program_search
 from supervisor.core import events
 from supervisor.core.config_model import ShellUse
 from supervisor.core.plain_words import plain_words
-from tests.edge.fixtures_keepers import Stage
+from tests.edge.fixtures_keepers import Runner
 
 AT_ONCE = 8
 SHOW = r"""#!/bin/sh
 printf '%s\n' "$0" "$@"
 printf 'of %s in %s\n' "$(cat /proc/$$/comm)" "$PWD"
 """
-# What the folder of the test holds, by path: mode and text.
+# Files in the folder of the test, by path: mode and text.
 FILES = {
     "first/show": (0o755, SHOW),
     "first/status": (0o755, "#!/bin/sh\necho problem >&2\nexit $1\n"),
@@ -76,8 +76,8 @@ def texts() -> list[str]:
 
 
 @pytest.fixture
-def stage(tmp_path):
-    made = Stage(tmp_path / "runs")
+def runner(tmp_path):
+    made = Runner(tmp_path / "runs")
     (tmp_path / "runs").mkdir()
     yield made
     made.close()
@@ -93,18 +93,20 @@ def folder(tmp_path):
     return tmp_path / "work"
 
 
-def outcomes(stage: Stage, commands: list[str], **job) -> list[tuple[str, object]]:
+def outcomes(runner: Runner, commands: list[str], **job) -> list[tuple[str, object]]:
     """Return output and wait status of each command, or why it did not start."""
     found = []
     for start in range(0, len(commands), AT_ONCE):
-        runs = [stage.begin(shell=text, **job) for text in commands[start : start + AT_ONCE]]
-        stage.until_ended(*runs)
+        runs = [runner.begin(shell=text, **job) for text in commands[start : start + AT_ONCE]]
+        runner.until_ended(*runs)
         for run in runs:
-            log = stage.runs_dir / f"{run}.log"
+            log = runner.runs_dir / f"{run}.log"
             said = (
                 log.read_bytes().replace(b"job-%d\n" % run, b"").decode() if log.exists() else ""
             )
-            ends = [e for e in stage.of(run) if isinstance(e, events.Exited | events.LaunchFailed)]
+            ends = [
+                e for e in runner.of(run) if isinstance(e, events.Exited | events.LaunchFailed)
+            ]
             (end,) = [getattr(e, "wait_status", None) for e in ends]
             found.append((without_numbers(said), end))
     return found
@@ -123,14 +125,14 @@ def without_numbers(said: str) -> str:
     return "\n".join(sorted(lines) if is_of_env else lines)
 
 
-def test_four_hundred_texts_do_the_same_as_with_the_shell(stage, folder):
+def test_four_hundred_texts_do_the_same_as_with_the_shell(runner, folder):
     every = texts()
     path = ":".join((str(folder / "first"), str(folder / "second"), "/usr/bin", "/bin"))
     job = {"cwd": str(folder), "inherit_env": False, "env": (("PATH", path), ("LC_ALL", "C"))}
 
     assert sum(bool(plain_words(text)) for text in every) > 100
-    directly = outcomes(stage, every, **job)
-    by_shell = outcomes(stage, every, shell_use=ShellUse.ALWAYS, **job)
+    directly = outcomes(runner, every, **job)
+    by_shell = outcomes(runner, every, shell_use=ShellUse.ALWAYS, **job)
 
     assert [
         (text, mine, theirs)
@@ -142,17 +144,17 @@ def test_four_hundred_texts_do_the_same_as_with_the_shell(stage, folder):
 @pytest.mark.parametrize(
     "path", ["", ":", "/nowhere", "first::/bin", ":/bin", ".:/bin", "%x:/bin"]
 )
-def test_any_path_is_searched_as_by_the_shell(stage, folder, path):
+def test_any_path_is_searched_as_by_the_shell(runner, folder, path):
     job = {"cwd": str(folder), "inherit_env": False, "env": (("PATH", path),)}
     every = ["show a", "here a", "ls", "missing", "text"]
 
-    assert outcomes(stage, every, **job) == outcomes(
-        stage, every, shell_use=ShellUse.ALWAYS, **job
+    assert outcomes(runner, every, **job) == outcomes(
+        runner, every, shell_use=ShellUse.ALWAYS, **job
     )
 
 
-def test_a_missing_program_is_reported_in_the_words_of_the_shell(stage):
-    ((said, status),) = outcomes(stage, ["no-such-program --at all"])
+def test_a_missing_program_is_reported_in_the_words_of_the_shell(runner):
+    ((said, status),) = outcomes(runner, ["no-such-program --at all"])
 
     assert "no-such-program" in said
     assert "not found" in said

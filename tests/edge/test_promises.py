@@ -1,4 +1,4 @@
-"""Launches that do not wait for the disk: after a power cut none of them is unknown."""
+"""Launches that are recorded before the disk is synced: none is unknown after a power cut."""
 
 import random
 import shutil
@@ -30,7 +30,7 @@ ANOTHER_BOOT = "another"
 
 
 class Machine(Store):
-    """A ledger, and beside it what a power cut would leave: its files after the last sync."""
+    """A ledger, and a copy of its files after the last sync, as a power cut would leave them."""
 
     def __init__(self, folder: Path) -> None:
         self.disk = folder / "disk"
@@ -53,7 +53,7 @@ class Machine(Store):
 
 
 class Burst:
-    """A service whose jobs are all due at once, and who runs a few of them at a time."""
+    """A service whose jobs are all due at once, and that runs a few of them at a time."""
 
     def __init__(self, store: Store, jobs: tuple[Job, ...], places: int) -> None:
         config = Config(jobs=jobs, max_concurrent=places)
@@ -84,7 +84,7 @@ class Burst:
         self.living += begun
 
     def end(self, count: int, status: int) -> None:
-        """End the oldest attempts, and open slots that are left of the minute."""
+        """End the oldest attempts, and open the remaining slots of the minute."""
         self.mono += 0.002
         ended, self.living = self.living[:count], self.living[count:]
         events: list[ev.Event] = []
@@ -129,7 +129,7 @@ def remembered(folder: Path, boot: Callable[[], str] = lambda: ANOTHER_BOOT) -> 
 
 
 def begun_by(memory: Memory, launched: Iterable[tuple[int, int]]) -> list[bool]:
-    """Tell of each attempt whether the memory counts it as begun."""
+    """Return for each attempt whether the memory counts it as begun."""
     attempts = {run.id: run.attempt for run in memory.runs}
     return [attempts.get(run, 0) >= attempt for run, attempt in launched]
 

@@ -1,4 +1,4 @@
-"""What jobs say is masked where it is received, so that no row and no answer holds a secret."""
+"""Messages of jobs are masked when received, so that no row and no answer holds a secret."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""docs/jobs-yaml.md says what the program reads, no more and no less."""
+"""docs/jobs-yaml.md lists exactly the keys that the program reads."""
 
 import re
 import subprocess

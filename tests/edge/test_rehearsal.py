@@ -1,4 +1,4 @@
-"""What is prepared shortly before a minute in which jobs are due."""
+"""Preparation shortly before a minute in which jobs are due."""
 
 import selectors
 import socket
@@ -12,7 +12,7 @@ from supervisor.core import events as ev
 from supervisor.core.decide import next_minute
 from supervisor.runtime.rehearsal import LEAD_S, SELECTOR_STEP_S, Rehearsal, select_precisely
 from tests.core.core_harness import Harness, job
-from tests.edge.fixtures_keepers import Stage
+from tests.edge.fixtures_keepers import Runner
 
 
 def before(harness: Harness, seconds: float) -> tuple[ev.At, object]:
@@ -28,8 +28,8 @@ def harness() -> Harness:
     return made
 
 
-def test_the_loop_wakes_before_a_minute_with_slots_and_a_step_before_its_end(harness, stage):
-    rehearsal = Rehearsal(stage.processes, rules.decide)
+def test_the_loop_wakes_before_a_minute_with_slots_and_a_step_before_its_end(harness, runner):
+    rehearsal = Rehearsal(runner.processes, rules.decide)
     early, minute = before(harness, 20)
     late, _ = before(harness, LEAD_S / 2)
 
@@ -41,19 +41,19 @@ def test_the_loop_wakes_before_a_minute_with_slots_and_a_step_before_its_end(har
     )
 
 
-def test_a_minute_without_slots_needs_nothing(harness, stage):
-    rehearsal = Rehearsal(stage.processes, rules.decide)
+def test_a_minute_without_slots_needs_nothing(harness, runner):
+    rehearsal = Rehearsal(runner.processes, rules.decide)
     at, minute = before(harness, LEAD_S)
     other = minute + timedelta(minutes=1)
 
     rehearsal.prepare(harness.scheduler, other, at)
 
     assert rehearsal.next_instant(harness.scheduler, other, at) is None
-    assert len(stage.keepers()) <= 1
+    assert len(runner.keepers()) <= 1
 
 
 def test_there_are_keepers_for_what_is_due_and_may_run_and_nothing_else_has_changed(
-    harness, stage
+    harness, runner
 ):
     decided = []
 
@@ -61,14 +61,14 @@ def test_there_are_keepers_for_what_is_due_and_may_run_and_nothing_else_has_chan
         decided.append(event)
         return rules.decide(scheduler, event)
 
-    rehearsal = Rehearsal(stage.processes, decide)
+    rehearsal = Rehearsal(runner.processes, decide)
     at, minute = before(harness, LEAD_S / 2)
     known = harness.scheduler.next_run, harness.scheduler.queue, dict(harness.scheduler.runs)
 
     rehearsal.prepare(harness.scheduler, minute, at)
     rehearsal.prepare(harness.scheduler, minute, at)
 
-    stage.until(lambda: len(stage.keepers()) == 2)
+    runner.until(lambda: len(runner.keepers()) == 2)
     assert [event.at.wall for event in decided] == [minute]
     assert (
         harness.scheduler.next_run,
@@ -79,8 +79,8 @@ def test_there_are_keepers_for_what_is_due_and_may_run_and_nothing_else_has_chan
     assert [run.state for run in harness.scheduler.runs.values()].count("running") == 2
 
 
-def test_a_minute_that_is_not_near_is_not_prepared(harness, stage):
-    rehearsal = Rehearsal(stage.processes, rules.decide)
+def test_a_minute_that_is_not_near_is_not_prepared(harness, runner):
+    rehearsal = Rehearsal(runner.processes, rules.decide)
     at, minute = before(harness, LEAD_S * 2)
 
     rehearsal.prepare(harness.scheduler, minute, at)
@@ -88,21 +88,21 @@ def test_a_minute_that_is_not_near_is_not_prepared(harness, stage):
     assert rehearsal.next_instant(harness.scheduler, minute, at) is not None
 
 
-def test_an_error_is_left_for_the_minute_itself(harness, stage):
+def test_an_error_is_left_for_the_minute_itself(harness, runner):
     def decide(scheduler, event):
         raise RuntimeError("not now")
 
     at, minute = before(harness, LEAD_S / 2)
 
-    Rehearsal(stage.processes, decide).prepare(harness.scheduler, minute, at)
+    Rehearsal(runner.processes, decide).prepare(harness.scheduler, minute, at)
 
 
-def test_no_more_keepers_are_made_than_may_be_idle(stage: Stage):
-    stage.processes.expect(1000)
+def test_no_more_keepers_are_made_than_may_be_idle(runner: Runner):
+    runner.processes.expect(1000)
 
-    stage.until(lambda: len(stage.keepers()) == IDLE_KEEPERS)
-    stage.play(shell="exit 0")
-    assert len(stage.keepers()) == IDLE_KEEPERS
+    runner.until(lambda: len(runner.keepers()) == IDLE_KEEPERS)
+    runner.run_to_end(shell="exit 0")
+    assert len(runner.keepers()) == IDLE_KEEPERS
 
 
 def test_a_wait_of_less_than_a_step_still_finds_what_is_ready():

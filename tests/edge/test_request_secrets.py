@@ -1,4 +1,4 @@
-"""Secrets that come with a request: masked in words and rows, never in the launch."""
+"""Secrets in a request: masked in messages and rows, never in the launch."""
 
 from datetime import UTC, datetime
 

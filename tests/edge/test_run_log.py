@@ -1,4 +1,4 @@
-"""A run's log: what is kept, what is counted, and in which order it is read."""
+"""A run's log: what is kept, counters, and reading order."""
 
 import errno
 import os

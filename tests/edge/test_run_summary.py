@@ -1,4 +1,4 @@
-"""The summary of the runs: what each job's newest run said, in words."""
+"""Run summary: one line of text for the newest run of each job."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The wall clock of a leader: PostgreSQL's, without steps of its own."""
+"""A leader's wall clock, which follows PostgreSQL's without steps of its own."""
 
 import random
 
@@ -12,8 +12,8 @@ from supervisor.cluster.server_clock import MOST_S, STEP_S, ServerClock, next_of
     ("found_s", "half_s", "expected"),
     [
         (100.0, 0.01, 100.0),
-        (100.005, 0.01, 100.0),  # within what the measurement can say
-        (100.21, 0.01, 100.05),  # a quarter of what is beyond
+        (100.005, 0.01, 100.0),  # within the error of the measurement
+        (100.21, 0.01, 100.05),  # a quarter of what exceeds it
         (99.79, 0.01, 99.95),
         (101.0, 0.0, 100.0 + MOST_S),
         (99.0, 0.0, 100.0 - MOST_S),
@@ -34,7 +34,7 @@ class Machine:
         self.clock = ServerClock(lambda: self.base)
 
     def measures(self, takes_s: float = 0.0, at: float = 0.5) -> None:
-        """Measure; PostgreSQL answers after this part of the time that it takes."""
+        """Measure; at: the fraction of takes_s after which PostgreSQL answers."""
         before = self.base
         self.base += takes_s
         self.clock.learn(before + at * takes_s + self.ahead, before, self.base)
@@ -43,7 +43,7 @@ class Machine:
 def test_it_never_goes_back_by_its_own_doing_and_comes_close():
     dice = random.Random(7)
     machine = Machine(ahead=5e8)
-    machine.measures(takes_s=1.5, at=0.0)  # the first one is off by 0.75 s
+    machine.measures(takes_s=1.5, at=0.0)  # the first measurement is off by 0.75 s
     last = machine.clock.seconds()
     for _ in range(2000):
         machine.base += dice.uniform(0, 0.02)

@@ -1,6 +1,6 @@
-"""The shipped jobs.yaml: what each environment name of its users changes in it.
+"""The shipped jobs.yaml: what each environment variable of its users changes.
 
-What a parameter does once it is there is for the tests of its worker.
+The effect of a parameter is tested with its worker.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from supervisor.core.config_model import Config, Severity
 
 SHIPPED = Path(__file__).parents[2] / "jobs.yaml"
 
-# Name, its default, another value, where it arrives: a job and one of its parameters.
+# Name, its default, another value, where it is used: a job and one of its parameters.
 DATABASE = "var/pokemon-data.sqlite3.db"
 PARAMETERS = [
     ("DATABASE_PATH", DATABASE, "/d/a.db", "sync-missing-sets", "database"),

@@ -1,4 +1,4 @@
-"""The job of replication in the shipped jobs.yaml: each name of the environment has its effect."""
+"""The replication job of the shipped jobs.yaml: the effect of each environment variable."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ NAMES = {
 
 
 def shipped(tmp_path, environ):
-    """The job of the shipped file in this environment."""
+    """Return the job of the shipped file in this environment."""
     loaded = config.load(ROOT / "jobs.yaml", environ, tmp_path / "cache").config
     assert loaded is not None
     (job,) = (job for job in loaded.jobs if job.name == "replicate-to-pg")

@@ -1,4 +1,4 @@
-"""Signals as a descriptor."""
+"""Signals read from a file descriptor."""
 
 import subprocess
 import sys

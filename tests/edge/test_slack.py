@@ -1,4 +1,4 @@
-"""The message of an alert, as a value: what it tells, and what it never does."""
+"""Slack messages of alerts as values: their content, and no effects of foreign text."""
 
 import html
 import json
@@ -40,13 +40,13 @@ def message(alert=ALERT, mask=str, **fields):
 
 
 def fields_of(body):
-    """`Name` -> text of each field of a message."""
+    """Return `Name` -> text of each field of a message."""
     found = [block["fields"] for block in body["blocks"] if "fields" in block]
     return dict(field["text"][1:].split("*\n", 1) for field in found[0])
 
 
 def texts(value):
-    """Every text of a message, wherever it stands."""
+    """Return every text of a message, at any depth."""
     if isinstance(value, dict):
         return [text for item in value.values() for text in texts(item)]
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Mail by SMTP to a real server on this machine: TLS, STARTTLS, login, refusals."""
+"""Mail by SMTP to a real local server: TLS, STARTTLS, login, refusals."""
 
 import json
 import socket
@@ -19,7 +19,7 @@ TO = {"to": ["ops@example.org", "oncall@example.org"], "from": "cron@example.org
 
 
 class Inbox:
-    """Keeps what a server accepts; refuses it with `reply` if there is one."""
+    """SMTP handler that keeps accepted mails; refuses with `reply` if it is set."""
 
     def __init__(self) -> None:
         self.envelopes: list = []
@@ -53,7 +53,7 @@ class Inbox:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1 and its key, which signs itself."""
+    """Create a self-signed certificate for 127.0.0.1 and its key."""
     folder = tmp_path_factory.mktemp("certificate")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout",
@@ -66,7 +66,7 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture
 def trusted(certificate, monkeypatch):
-    """The TLS of a server whose certificate this process trusts."""
+    """Return the TLS context of a server whose certificate this process trusts."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")

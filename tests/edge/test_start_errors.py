@@ -1,4 +1,4 @@
-"""What the operating system refuses becomes one line with a way out."""
+"""Refusals of the operating system become one line that says what to do."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The state folder: private, held by one, with clear words where it cannot be used."""
+"""The state folder: private, used by one service, with clear errors."""
 
 import os
 import subprocess

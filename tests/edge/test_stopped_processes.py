@@ -12,12 +12,12 @@ import pytest
 from supervisor.containment import instance_mark, process_tree
 from supervisor.core import events
 from supervisor.core.effects import KillStep
-from tests.edge.fixtures_keepers import ROOT, Stage, at, exited, lives, parent, state
+from tests.edge.fixtures_keepers import ROOT, Runner, at, exited, lives, parent, state
 from tests.signals import kill, send
 from tests.waiting import until
 
 PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
-# What a job knows of those who contain it: its parent, and the parent of that.
+# Finds the processes above a job: its keeper, and the keeper's parent.
 ABOVE = """
 import os, signal, sys, time
 def parent(pid):
@@ -27,8 +27,8 @@ above = [keeper, parent(keeper)]
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 """
 STOPPER = ABOVE + "for pid in above: os.kill(pid, signal.SIGSTOP)\nprint('done', flush=True)\n"
-# Whom it stops is settled at its start: later its parent would be the tester.
-STORM = """
+# The pids are read at the start: later its parent would be the test process.
+ENDLESS_STOPPER = """
 print("done", flush=True)
 while True:
     for pid in above:
@@ -47,8 +47,8 @@ TRACER = ABOVE + (
 REST = "time.sleep(600)\n"
 
 
-class Guarded(Stage):
-    """A stage that looks after its processes, as the loop does."""
+class Guarded(Runner):
+    """A runner that reaps and shrinks the pool each turn, as the loop does."""
 
     def turn(self) -> None:
         super().turn()
@@ -57,75 +57,76 @@ class Guarded(Stage):
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Guarded]:
-    stage = Guarded(tmp_path)
-    yield stage
-    stage.close()
-    assert process_tree.kill_stray_instance(stage.instance) == ([], [])
+def runner(tmp_path: Path) -> Iterator[Guarded]:
+    runner = Guarded(tmp_path)
+    yield runner
+    runner.close()
+    assert process_tree.kill_stray_instance(runner.instance) == ([], [])
 
 
-def begin(stage: Guarded, script: str, *words: str) -> int:
-    run = stage.begin(argv=(sys.executable, "-S", "-c", script, *words))
-    log = stage.runs_dir / f"{run}.log"
-    # Its keeper may have been given up before the first line arrived.
-    stage.until(
-        lambda: stage.has_ended(run) or (log.exists() and "done" in log.read_text()), within_s=30.0
+def begin(runner: Guarded, script: str, *words: str) -> int:
+    run = runner.begin(argv=(sys.executable, "-S", "-c", script, *words))
+    log = runner.runs_dir / f"{run}.log"
+    # Its keeper may have been abandoned before the first line arrived.
+    runner.until(
+        lambda: runner.has_ended(run) or (log.exists() and "done" in log.read_text()),
+        within_s=30.0,
     )
     return run
 
 
-def is_at_work(stage: Guarded) -> bool:
-    return exited(stage.play(argv=("/bin/true",))) == 0
+def can_run(runner: Guarded) -> bool:
+    return exited(runner.run_to_end(argv=("/bin/true",))) == 0
 
 
 @pytest.mark.parametrize(
-    "script", [STOPPER + REST, ABOVE + STORM], ids=["once", "again and again"]
+    "script", [STOPPER + REST, ABOVE + ENDLESS_STOPPER], ids=["once", "again and again"]
 )
 def test_a_job_that_stops_keeper_and_fork_server_is_killed_when_it_is_to_be(
-    stage: Guarded, script
+    runner: Guarded, script
 ):
-    run = begin(stage, script)
+    run = begin(runner, script)
 
-    stage.force(run, KillStep.KILL)
-    stage.until_ended(run)
+    runner.force(run, KillStep.KILL)
+    runner.until_ended(run)
 
-    assert stage.words(run)[-1] == "TreeEmpty"
-    assert is_at_work(stage)
-
-
-def test_other_jobs_start_and_end_beside_a_job_that_stops_what_contains_it(stage: Guarded):
-    begin(stage, STOPPER + REST)
-
-    assert all(is_at_work(stage) for _ in range(3))
+    assert runner.event_names(run)[-1] == "TreeEmpty"
+    assert can_run(runner)
 
 
-def test_a_keeper_that_was_stopped_once_goes_on_and_keeps_its_run(stage: Guarded):
-    run = stage.begin(shell="sleep 600")
-    keeper = parent(stage.pid(run))
+def test_other_jobs_start_and_end_beside_a_job_that_stops_what_contains_it(runner: Guarded):
+    begin(runner, STOPPER + REST)
 
-    send(signal.SIGSTOP, keeper, stage.begun_fork_server())
-    stage.until(lambda: state(keeper) == state(stage.fork_server()) == "S")
+    assert all(can_run(runner) for _ in range(3))
 
-    assert stage.words(run) == ["Started"]
-    assert stage.processes.keeper_deaths == 0
+
+def test_a_keeper_that_was_stopped_once_goes_on_and_keeps_its_run(runner: Guarded):
+    run = runner.begin(shell="sleep 600")
+    keeper = parent(runner.pid(run))
+
+    send(signal.SIGSTOP, keeper, runner.begun_fork_server())
+    runner.until(lambda: state(keeper) == state(runner.fork_server()) == "S")
+
+    assert runner.event_names(run) == ["Started"]
+    assert runner.processes.keeper_deaths == 0
 
 
 @pytest.mark.parametrize("levels", ["1", "2"])
-def test_a_job_that_traces_what_contains_it_is_ended_and_all_is_replaced(stage: Guarded, levels):
-    probe = begin(stage, ABOVE + "print('done', flush=True)\n")
-    stage.until_ended(probe)
-    run = stage.begin(argv=(sys.executable, "-S", "-c", TRACER + REST, levels))
-    stage.until(lambda: stage.has_ended(run) or _is_refused(stage, run))
-    if _is_refused(stage, run):
+def test_a_job_that_traces_what_contains_it_is_ended_and_all_is_replaced(runner: Guarded, levels):
+    probe = begin(runner, ABOVE + "print('done', flush=True)\n")
+    runner.until_ended(probe)
+    run = runner.begin(argv=(sys.executable, "-S", "-c", TRACER + REST, levels))
+    runner.until(lambda: runner.has_ended(run) or _is_refused(runner, run))
+    if _is_refused(runner, run):
         pytest.skip("a process may not trace its parent here")
 
-    # It may stop its keeper before that has reported the start.
-    assert stage.words(run)[-2:] == ["KeeperLost", "TreeEmpty"]
-    assert is_at_work(stage)
+    # The job may stop its keeper before the keeper has reported the start.
+    assert runner.event_names(run)[-2:] == ["KeeperLost", "TreeEmpty"]
+    assert can_run(runner)
 
 
-def _is_refused(stage: Guarded, run: int) -> bool:
-    log = stage.runs_dir / f"{run}.log"
+def _is_refused(runner: Guarded, run: int) -> bool:
+    log = runner.runs_dir / f"{run}.log"
     return log.exists() and "AssertionError" in log.read_text()
 
 
@@ -141,7 +142,7 @@ sys.stdin.read()
 
 
 class Holder:
-    """A process outside of all trees that traces another, so that it cannot be reaped."""
+    """A process outside of all trees that traces another, which then cannot be reaped."""
 
     def __init__(self, pid: int) -> None:
         self._process = subprocess.Popen(
@@ -154,26 +155,26 @@ class Holder:
         assert self._process.stdout is not None
         self.holds = self._process.stdout.readline() == "held\n"
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         self._process.communicate()
 
 
 @pytest.fixture
 def spared(tmp_path: Path) -> Iterator[Guarded]:
-    """A stage whose end spares children of the test."""
+    """Yield a runner that does not kill the listed children of the test at its end."""
     spare: list[int] = []
-    stage = Guarded(tmp_path, spare=spare)
-    stage.spare = spare
-    yield stage
-    stage.close()
+    runner = Guarded(tmp_path, spare=spare)
+    runner.spare = spare
+    yield runner
+    runner.close()
 
 
-def hold(stage: Guarded, pid: int) -> Holder:
+def hold(runner: Guarded, pid: int) -> Holder:
     before = set(process_tree.children())
     holder = Holder(pid)
-    stage.spare += set(process_tree.children()) - before
+    runner.spare += set(process_tree.children()) - before
     if not holder.holds:
-        holder.let_go()
+        holder.detach()
         pytest.skip("a process may not trace another here")
     return holder
 
@@ -194,11 +195,11 @@ def test_what_survives_sigkill_is_named_after_its_keeper_was_killed(spared: Guar
     assert survived.left == (f"{pid} [sh] (it has ended, but a process that traces it holds it)",)
     assert not lives(keeper)
     assert spared.processes.living() == frozenset()
-    assert is_at_work(spared)
+    assert can_run(spared)
     other = spared.begin(shell="sleep 600")
     kill(parent(spared.pid(other)))
-    spared.until_ended(other)  # what is held holds up nobody else
-    holder.let_go()
+    spared.until_ended(other)  # the process that cannot be reaped blocks no other run
+    holder.detach()
 
 
 def test_the_end_names_what_it_leaves_behind(spared: Guarded):
@@ -207,14 +208,14 @@ def test_the_end_names_what_it_leaves_behind(spared: Guarded):
     holder = hold(spared, pid)
 
     left = spared.processes.close()
-    holder.let_go()
+    holder.detach()
 
     assert [name.split(" (")[0] for name in left] == [f"{pid} [sleep]"]
 
 
 # --- the sweep ----------------------------------------------------------------------
 
-# Overwrites its environment where /proc shows it, or ends its main thread; says so.
+# Overwrites its environment in /proc, or ends its main thread; then prints a line.
 HIDDEN = """
 import ctypes, os, sys, threading, time
 what = sys.argv[1]
@@ -237,13 +238,13 @@ time.sleep(600)
 SUPERVISOR = """
 import sys
 from pathlib import Path
-from tests.edge.fixtures_keepers import Stage
-stage = Stage(Path(sys.argv[1]))
-stage.begin(shell=sys.argv[2], cwd=sys.argv[1], inherit_env=True)
-stage.until(lambda: Path(sys.argv[1], "ready").exists())
-print(stage.instance, flush=True)
+from tests.edge.fixtures_keepers import Runner
+runner = Runner(Path(sys.argv[1]))
+runner.begin(shell=sys.argv[2], cwd=sys.argv[1], inherit_env=True)
+runner.until(lambda: Path(sys.argv[1], "ready").exists())
+print(runner.instance, flush=True)
 while True:
-    stage.turn()
+    runner.turn()
 """
 
 

@@ -1,4 +1,4 @@
-"""What a summary says, from a real ledger."""
+"""The text of a summary, from a real ledger."""
 
 from contextlib import closing
 from datetime import timedelta
@@ -46,7 +46,7 @@ def late(number, job, hours_ago):
 
 
 def said(tmp_path, store, *rows, **state):
-    """Write rows to the ledger and return what the summary says, by name."""
+    """Write rows to the ledger and return the lines of the summary, by name."""
     store.write([effects.Record(row) for row in rows])
     scheduler = SchedulerState(Config(JOBS), jobs=PersistentMap({job.name: job for job in JOBS}))
     for name, value in state.items():

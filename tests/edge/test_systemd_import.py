@@ -1,4 +1,4 @@
-"""Units of systemd -> jobs.yaml: calendars beside systemd's own, and units one by one."""
+"""systemd units -> jobs.yaml: calendars compared with systemd's own, and single units."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ SINCE = datetime(2026, 11, 30, 10, 55, tzinfo=UTC)
 MACHINE = Machine("/root", "cards")
 LOST = ""
 
-# What is written, the cron expression that comes of it, and its zone.
+# A calendar expression, the resulting cron expression, and its zone.
 CALENDARS = [
     ("minutely", "* * * * *", ""),
     ("hourly", "0 * * * *", ""),
@@ -71,14 +71,14 @@ CALENDARS = [
     ("10:00 UTC", "0 10 * * *", "UTC"),
     ("*-*-* 4:00:5.5", "0 4 * * *", ""),
     ("*-*-*", "0 0 * * *", ""),
-    # no cron has them
+    # not expressible as cron
     ("*-*-* 4:00:0,30", LOST, ""),
     ("*-*-* 00:00:00/20", LOST, ""),
     ("2026-12-24 18:00", LOST, ""),
     ("2026..2028-*-* 5:00", LOST, ""),
     ("*-02~03", LOST, ""),
     ("Mon *-*-2,9 3:00", LOST, ""),
-    # systemd refuses them
+    # refused by systemd
     ("Sat..Mon 10:00", LOST, ""),
     ("*:*/15", LOST, ""),
     ("24:00", LOST, ""),
@@ -140,7 +140,7 @@ def job_of(timer: str, service: str, name: str = "job.timer") -> UnitJob | UnitL
 
 
 def read(timer: str, service: str, name: str = "job.timer"):
-    """The definition that comes of a timer and a service, and the notes on it."""
+    """Return the definition of a timer and a service, and the notes on it."""
     found = job_of(timer, service, name)
     assert isinstance(found, UnitJob), found
     parsed = parse(jobs_yaml([found]).encode(), Path("/srv/jobs.yaml"), {"TZ": "UTC"})

@@ -1,4 +1,4 @@
-"""What is sent to the service manager, turn by turn, and what is not sent twice."""
+"""Messages to the service manager, turn by turn, without repetition."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Cards for Microsoft Teams: an adaptive card within the size that a workflow takes."""
+"""Microsoft Teams cards: an adaptive card within the size that a workflow accepts."""
 
 import json
 
@@ -10,7 +10,7 @@ from tests.webhook import Webhook
 
 
 def runs(body):
-    """Every text run of a card."""
+    """Return every text run of a card."""
     [attachment] = body["attachments"]
     return [run for block in attachment["content"]["body"] for run in block["inlines"]]
 

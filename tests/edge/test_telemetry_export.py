@@ -1,4 +1,4 @@
-"""Spans over HTTP to a real collector, and the file that keeps what was sent."""
+"""Spans sent over HTTP to a real collector, and the file that records what was sent."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""A run as a span: times, ids, status and attributes."""
+"""Spans of runs: times, ids, status and attributes."""
 
 from datetime import UTC, datetime, timedelta
 

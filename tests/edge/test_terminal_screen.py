@@ -1,4 +1,4 @@
-"""Output as a terminal would show it."""
+"""Terminal output as a screen shows it."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The zone of this machine: whatever `date` understands, by the name of a zone."""
+"""The system time zone: TZ and /etc/localtime, resolved to the name of a zone."""
 
 import os
 import time
@@ -150,7 +150,7 @@ def test_etc_timezone_does_not_stand_before_the_file(tmp_path):
 def test_a_file_of_another_edition_is_found_by_what_it_shows(tmp_path):
     localtime = tmp_path / "localtime"
     berlin = content("Europe/Berlin")
-    # A new footer of the same rule: no byte is where it was.
+    # A new footer of the same rule shifts every byte.
     localtime.write_bytes(berlin.replace(b"\0\0\0\0\0\0\0\0", b"\0\0\0\0\0\0\0\1", 1))
 
     found = zoneinfo.ZoneInfo(system_zone({}, localtime).name)
@@ -210,7 +210,7 @@ def test_each_zone_is_found_by_its_content_and_by_its_rule(name):
         assert at.astimezone(zoneinfo.ZoneInfo(of_rule)).utcoffset() == wanted
 
 
-# --- what comes of it ---------------------------------------------------------------
+# --- effects ------------------------------------------------------------------------
 
 JOBS = "jobs:\n  a: {command: [x], cron: '0 2 * * *'}\n"
 NAMED = f"timezone: Asia/Tokyo\n{JOBS}"
@@ -218,7 +218,7 @@ NAMED = f"timezone: Asia/Tokyo\n{JOBS}"
 
 @pytest.fixture
 def localtime(tmp_path, monkeypatch):
-    """The file that stands for /etc/localtime."""
+    """Return the file that replaces /etc/localtime."""
     file = tmp_path / "localtime"
     monkeypatch.setattr(timezones, "LOCALTIME", file)
     return file
@@ -290,7 +290,7 @@ def test_a_file_that_is_replaced_has_jobs_yaml_read_again(localtime, tmp_path):
 
 
 def looks(reloader, yaml, mono):
-    """Play a minute's look and, if it is asked for, the second one; whether the file is read."""
+    """Run the look of a minute and, if requested, the second; return whether the file is read."""
     reloader.poll(ev.At(at().wall, mono))
     for moment in (mono, mono + SETTLE_S):
         now = ev.At(at().wall, moment)

@@ -1,4 +1,4 @@
-"""What a request is answered when the ledger could not take its record."""
+"""Replies to requests whose record the ledger could not write."""
 
 import sqlite3
 from concurrent.futures import Future
@@ -25,9 +25,9 @@ AT = ev.At(datetime(2026, 2, 9, 2, tzinfo=UTC), 10.0)
 
 
 def paused(folder: Path, is_leader: bool) -> tuple[Reply, Pause | None, Pause | None]:
-    """Ask for a pause while the ledger is locked; return the reply, the pause, and what is kept.
+    """Request a pause while the ledger is locked; return the reply, the pause, and what is kept.
 
-    Only what a reply needs is there: no process, alert or heartbeat has a part in it.
+    Only the parts that a reply needs exist: no process, alert or heartbeat.
     """
     nothing: Any = None
     store, log = Store(folder), ServiceLog("error", as_json=False)

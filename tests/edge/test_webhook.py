@@ -1,4 +1,4 @@
-"""Webhooks by the Standard Webhooks specification, verified by the library of its authors."""
+"""Webhooks as in the Standard Webhooks specification, verified by its authors' library."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What waits for the ledger: the newest of each, written once, and never lost."""
+"""The write queue of the ledger: the newest version of each row, written once, never lost."""
 
 import sqlite3
 from contextlib import closing
