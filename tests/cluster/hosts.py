@@ -1,7 +1,7 @@
-"""Hosts of a cluster on this machine, each with a state folder and a way to PostgreSQL.
+"""Hosts of a cluster on this machine, each with a state folder and a connection to PostgreSQL.
 
-A host is everything its supervisor has started. `kill`, `freeze` and `thaw` act on all of
-it at once, as the loss of a machine does; `cut` loses what it sends to PostgreSQL.
+A host consists of all processes that its supervisor has started. `kill`, `freeze` and `thaw`
+act on all of them at once, as the loss of a machine does; `cut` drops its data to PostgreSQL.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from tests.acceptance.daemon import LIMIT_S, Said, Sandbox
 from tests.waiting import until
 from tests.workers.proxy import Proxy, proxied
 
-# Times of the cluster, short so that a test can see them pass.
+# Times of the cluster, short enough for tests to wait for them.
 TIMES = "heartbeat: 0.5s, fence: 2s, lease: 4s"
 
 
 class Host:
     """One host; its jobs.yaml is `text` with its own name and DSN.
 
-    off_s: how far its wall clock is off.
+    off_s: error of its wall clock in seconds.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Host:
 
     @property
     def log(self) -> str:
-        """Return what its supervisor, agent and leader have logged."""
+        """Return the log of its supervisor, agent and leader."""
         files = (self.sandbox.root / "log", self.sandbox.state / "cluster" / "log")
         return "\n".join(path.read_text(errors="replace") for path in files if path.exists())
 
@@ -58,7 +58,7 @@ class Host:
         return self.sandbox.ask(*words, "--config", str(self.sandbox.config))
 
     def kill(self) -> None:
-        """Kill everything on this host at once."""
+        """Kill all processes of this host at once."""
         for process in self._everything():
             with contextlib.suppress(psutil.Error):
                 process.suspend()
@@ -70,29 +70,29 @@ class Host:
         self._process = None
 
     def freeze(self) -> None:
-        """Stop everything on this host, as a suspended machine does."""
+        """Stop all processes of this host, as a suspended machine does."""
         self._frozen = self._everything()
         for process in self._frozen:
             with contextlib.suppress(psutil.Error):
                 process.suspend()
 
     def thaw(self) -> None:
-        """Let everything on this host go on."""
+        """Let all processes of this host continue."""
         for process in self._frozen:
             with contextlib.suppress(psutil.Error):
                 process.resume()
         self._frozen = []
 
     def cut(self) -> None:
-        """Lose what is sent between this host and PostgreSQL."""
+        """Drop the data between this host and PostgreSQL."""
         self.proxy.swallow_after = 0
 
     def reconnect(self) -> None:
-        """Let new connections through; the old ones have lost something."""
+        """Accept new connections; the old ones have lost data."""
         self.proxy.swallow_after = None
 
     def stop(self) -> None:
-        """End the supervisor in an orderly way."""
+        """Shut the supervisor down."""
         self.thaw()
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
@@ -106,7 +106,7 @@ class Host:
 
     @property
     def is_reached(self) -> bool:
-        """Return whether it runs and has its line to PostgreSQL."""
+        """Return whether it runs and is connected to PostgreSQL."""
         return self.is_up and not self._frozen and self.proxy.swallow_after is None
 
     def _everything(self) -> list[psutil.Process]:
@@ -168,7 +168,7 @@ def answers(host: Host) -> bool:
 
 
 def rest(seconds: float) -> None:
-    """Let a disaster last for a while: that is what is tested, not awaited."""
+    """Let a fault last this long: its duration is what is tested."""
     time.sleep(seconds)
 
 

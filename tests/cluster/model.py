@@ -1,9 +1,9 @@
-"""A cluster in virtual time: the real rules, with hosts, lines and a server that fail.
+"""A cluster in virtual time: the real rules, with failing hosts, connections and server.
 
-The server is a dictionary with the locks that its transactions give. Hosts follow the
-agent's rules: they fetch, beat, report, and end what they run once their fence has passed.
-Everything takes a random time. `Model` checks the promises while it goes on. A fence can
-be taken out, to show that the promise fails without it.
+The server is a dictionary with the locks that its transactions take. Hosts follow the agent's
+rules: they fetch, beat, report, and end their runs once their lease has expired. Every step
+takes a random time. `Model` checks the promises after each step. A fence can be disabled, to
+show that a promise fails without it.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ Key = tuple[int, int]  # run, attempt
 
 @dataclass
 class Assignment:
-    """A job of the engine; worker None: free."""
+    """A job in the engine's queue; worker None: not assigned."""
 
     job: Job
     worker: int | None = None
@@ -36,7 +36,7 @@ class Assignment:
 
 @dataclass
 class Server:
-    """What is in PostgreSQL; each step of the model is a transaction on it."""
+    """The content of PostgreSQL; each step of the model is a transaction on it."""
 
     runs: dict[int, Run] = field(default_factory=dict)
     attempts: dict[Key, Attempt] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Server:
         return worker
 
     def memory(self) -> Memory:
-        """Return what a new leader reads."""
+        """Return the state that a new leader reads."""
         return Memory(
             runs=tuple(self.runs[number] for number in sorted(self.runs)),
             attempts=tuple(each for each in self.attempts.values() if each.ended_at is None),
@@ -68,7 +68,7 @@ class Server:
 
 @dataclass
 class Living:
-    """An attempt that lives on a host until `until`, or until it is killed."""
+    """An attempt that runs on a host until `until`, or until it is killed."""
 
     key: Key
     job: Job
@@ -78,7 +78,7 @@ class Living:
 
 @dataclass
 class Host:
-    """A host, its agent and perhaps a leader. away: its line is cut until then."""
+    """A host, its agent and perhaps a leader; away: disconnected until then."""
 
     name: str
     worker: int | None = None
@@ -89,7 +89,7 @@ class Host:
     frozen_until: float = 0.0
     turn_at: float = 0.0
     dead_until: float = 0.0
-    # As a leader, or a candidate.
+    # As a leader or a candidate.
     leads: int | None = None
     scheduler: SchedulerState | None = None
     watch: HostWatch = UNSEEN
@@ -97,7 +97,7 @@ class Host:
 
 
 class Model:
-    """One random history. without: a fence that is taken out."""
+    """One random history; without: the disabled fence."""
 
     def __init__(self, seed: int, jobs: tuple[Job, ...], without: str = "") -> None:
         self.dice = Random(seed)
@@ -112,7 +112,7 @@ class Model:
     # --- time ----------------------------------------------------------------------
 
     def run(self, minutes: float) -> None:
-        """Go on for so long with disasters, then for a while without."""
+        """Run for these minutes with faults, then for a while without."""
         end = 60 * minutes
         while self.now < end + 15 * 60:
             self.now += self.dice.uniform(0.2, 1.5)
@@ -148,7 +148,7 @@ class Model:
     # --- a host --------------------------------------------------------------------
 
     def _processes(self, host: Host) -> None:
-        """Let the processes of a host go on, and its supervisor's fence."""
+        """Advance the processes of a host, and its supervisor's lease."""
         if self.now < max(host.frozen_until, host.dead_until):
             return
         host.turn_at = self.now
@@ -156,7 +156,7 @@ class Model:
         for living in list(host.living.values()):
             waits = living.job.if_lost is not IfLost.AGAIN and living.job.exclusive is None
             if is_cut_off and living.kill_at is None and not waits:
-                # Counted from the fence: who was frozen meanwhile has no time left.
+                # Counted from the end of the lease: a frozen host may have no time left.
                 living.kill_at = host.confirmed + FENCE_S + self.dice.uniform(0, GRACE_S)
             if living.kill_at is not None and self.now >= living.kill_at:
                 self._ends(host, living, State.INTERRUPTED)
@@ -213,8 +213,8 @@ class Model:
         self.begun.setdefault(key[0], []).append(key)
         if job.if_lost is IfLost.NEVER and len(self.begun[key[0]]) > 1:
             self.broken.append(f"run {key[0]} of {job.name} began twice, though it must not")
-        # What is frozen executes nothing, and ends within a turn of its loop when it is thawed.
-        # What may run once and is in no group may end by itself on a host that is cut off.
+        # A frozen process executes nothing, and ends within a turn of its loop once it is thawed.
+        # A run of `if_lost: never` without a group may end by itself on a disconnected host.
         for other in self.hosts.values():
             is_frozen = other.turn_at < other.frozen_until and self.without != "host fence"
             for living in [] if is_frozen else other.living.values():

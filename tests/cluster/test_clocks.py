@@ -1,9 +1,9 @@
-"""Hosts whose clocks are apart, one by minutes and one that runs away, beside right ones.
+"""Hosts with wrong clocks, one minutes ahead and one that runs too fast, beside a right one.
 
-The calendar goes by PostgreSQL's clock, and who is alive by nobody's wall clock. So a wrong
-host works as any other, and does not lead. Only Python's time of day is moved
-(`tests.acceptance.clock`): libfaketime 0.9.10 fails for Python 3.11, whose `time.sleep` ends
-with EINVAL if the clocks that only grow are left alone, and whose threads wait too long if not.
+The calendar uses PostgreSQL's clock, and liveness uses no wall clock. So a host with a wrong
+clock works as any other, but does not lead. Only Python's time of day is moved
+(`tests.acceptance.clock`): libfaketime 0.9.10 fails with Python 3.11, whose `time.sleep` ends
+with EINVAL if the monotonic clocks are not moved, and whose threads wait too long if they are.
 """
 
 import json
@@ -49,7 +49,7 @@ def hosts(postgres_server: str) -> Iterator[dict[str, Host]]:
 
 
 def run_away(host: Host, over: threading.Event) -> None:
-    """Let a clock gain time until it is over."""
+    """Let a clock run too fast until `over`."""
     assert host.clock is not None
     while not over.wait(EACH_S):
         host.clock.move(GAINS * EACH_S)

@@ -1,4 +1,4 @@
-"""Three hosts, one jobs.yaml: what people see of a cluster on any of its hosts."""
+"""Three hosts with one jobs.yaml: the commands show the same cluster on each host."""
 
 import json
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def hosts(postgres_server: str) -> Iterator[dict[str, Host]]:
     with psycopg.connect(postgres_server, autocommit=True) as server:
         server.execute("CREATE DATABASE cluster_seen TEMPLATE template0")
     dsn = postgres_server.replace("dbname=postgres", "dbname=cluster_seen")
-    # Each clock is wrong, and as right as that of a leader must be.
+    # Each clock is wrong, but within the limit for a leader.
     off_s = {"a": 1.5, "b": -1.5, "c": 1.0}
     with cluster(dsn, JOBS, "abc", {"b": "db"}, {"own.py": OWN}, off_s) as hosts:
         yield hosts

@@ -1,8 +1,8 @@
-"""Hosts die, freeze and lose their lines while runs are due: nothing is doubled or lost.
+"""Hosts die, freeze and lose their connections while runs are due: nothing is doubled or lost.
 
-Each attempt appends a mark while it lives. After the faults every due slot and every request
-has one outcome, no attempt was begun twice, no run of `once` was, and no two attempts of
-the group lived at the same time.
+Each attempt appends marks while it runs. After the faults every due slot and every request has
+one outcome, no attempt was started twice, no run of `once` was repeated, and no two attempts
+of the group ran at the same time.
 """
 
 import random
@@ -20,14 +20,14 @@ from tests.fix_postgres import needs_account
 from tests.waiting import until
 
 JOBS_OF_A_MINUTE = 12
-# A mark each 50 ms; what is killed may have lived for one more.
+# A mark each 50 ms; a killed attempt may have run for one interval more.
 MARK_S = 0.05
 
 pytestmark = [needs_account, pytest.mark.timeout(900)]
 
 
 def text(account: Path) -> str:
-    """Return a jobs.yaml whose attempts write to the account while they live."""
+    """Return a jobs.yaml whose attempts write to the account while they run."""
     body = (
         f"i=0; while [ $i -lt %s ]; do echo $i $NIGHTSHIFT_JOB $NIGHTSHIFT_RUN $NIGHTSHIFT_ATTEMPT"
         f" $(date +%%s.%%N) >> {account}; sleep {MARK_S}; i=$((i+1)); done"
@@ -46,7 +46,7 @@ def text(account: Path) -> str:
 
 
 class RandomFaults:
-    """Disasters by chance, one after the other, with requests in between."""
+    """Random faults, one after the other, with requests in between."""
 
     def __init__(
         self, hosts: dict[str, Host], server: embedded_postgres.Server, dice: random.Random
@@ -55,7 +55,7 @@ class RandomFaults:
         self.asked = 0
 
     def ask(self) -> None:
-        """Ask for a run on a host that is up, if it answers."""
+        """Request a run on a host that is up, if it answers."""
         up = [host for host in self.hosts.values() if host.is_reached]
         job = self.dice.choice(("group-0", "group-1", "group-2", "once"))
         self.asked += self.dice.choice(up).ask("run", job).returncode == 0
@@ -67,7 +67,7 @@ class RandomFaults:
         host.start()
 
     def freeze(self) -> None:
-        """Freeze a host for less than the lease, which is what is promised."""
+        """Freeze a host for less than the lease, as promised to be safe."""
         host = self.dice.choice(list(self.hosts.values()))
         host.freeze()
         self.ask_for(self.dice.uniform(0.5, 3))
@@ -85,14 +85,14 @@ class RandomFaults:
         self.server.start()
 
     def ask_for(self, seconds: float) -> None:
-        """Go on with requests for a while."""
+        """Go on with requests for this long."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.ask()
             rest(0.2)
 
-    def happen(self, seconds: float) -> None:
-        """Let one disaster follow the other."""
+    def cause_faults(self, seconds: float) -> None:
+        """Cause one random fault after another for this long."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             disaster = self.dice.choice((self.kill, self.freeze, self.cut, self.restart_server))
@@ -101,13 +101,15 @@ class RandomFaults:
             self.ask_for(self.dice.uniform(1, 4))
 
 
-def survive(server: embedded_postgres.Server, seed: int, seconds: float, tmp_path: Path) -> None:
-    """Let faults happen to three hosts, then compare the records of all runs."""
+def run_with_faults(
+    server: embedded_postgres.Server, seed: int, seconds: float, tmp_path: Path
+) -> None:
+    """Cause faults on three hosts, then compare the records of all runs."""
     account = tmp_path / "account"
     print(f"seed {seed}")
     with cluster(server.dsn, text(account)) as hosts:
         faults = RandomFaults(hosts, server, random.Random(seed))
-        faults.happen(seconds)
+        faults.cause_faults(seconds)
         for host in hosts.values():
             host.reconnect()
         settled(server.dsn)
@@ -115,7 +117,7 @@ def survive(server: embedded_postgres.Server, seed: int, seconds: float, tmp_pat
 
 
 def settled(dsn: str) -> None:
-    """Wait until every run is final; then no slot is due for some seconds."""
+    """Wait until every run is final; no slot is due in the seconds after that."""
     until(lambda: time.time() % 60 < 40, within_s=60)
     try:
         until(lambda: open_runs(dsn) == 0, within_s=120)
@@ -183,10 +185,10 @@ def rows(dsn: str, query: str, *values: object) -> list[tuple]:
 
 @pytest.mark.long
 def test_a_minute_of_disasters(own_postgres, tmp_path):
-    survive(own_postgres, random.randrange(2**32), 45, tmp_path)
+    run_with_faults(own_postgres, random.randrange(2**32), 45, tmp_path)
 
 
 @pytest.mark.drill
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_an_hour_of_disasters(own_postgres, tmp_path, seed):
-    survive(own_postgres, seed, 1200, tmp_path)
+    run_with_faults(own_postgres, seed, 1200, tmp_path)

@@ -1,4 +1,4 @@
-"""The promises of a cluster over random histories, and that each fence is needed for them."""
+"""The promises of a cluster over random histories, and that each needs its fence."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_without_a_fence_a_promise_fails(fence):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_reports_that_come_too_late_change_nothing_even_if_they_are_let_through(seed):
-    """The fence of an end is a second one: an attempt has a number, and the rules know it."""
+    """Late reports have a second fence: an attempt has a number, and the rules check it."""
     model = history(seed, JOBS, MINUTES, without="finish fence")
 
     assert model.broken == []

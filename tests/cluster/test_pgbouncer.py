@@ -1,4 +1,4 @@
-"""A cluster behind a real pgbouncer that gives each transaction another session."""
+"""A cluster behind a real pgbouncer, where each transaction may use another session."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ def pooled(postgres_server: str) -> Iterator[str]:
             "[pgbouncer]\npool_mode = transaction\nauth_type = any\nlisten_port = 5432\n"
             f"unix_socket_dir = {folder}\ndefault_pool_size = 10\nmax_client_conn = 200\n"
         )
-        # It refuses to run as root, and must be let into the folder of the server's socket.
+        # pgbouncer refuses to run as root, and needs access to the folder of the server's socket.
         account = Path(conninfo.conninfo_to_dict(direct)["host"]).owner()
         command = [PROGRAM, *(["-u", account] if os.geteuid() == 0 else []), str(folder / "ini")]
         with open(folder / "log", "wb") as log:

@@ -1,4 +1,4 @@
-"""One host becomes a cluster and a single host again, and keeps what it knows."""
+"""One host becomes a cluster and a single host again, and keeps its state."""
 
 import json
 
