@@ -12,7 +12,7 @@ from tests.core.core_harness import Harness
 
 
 class Leader(Harness):
-    """A leader; `held` are the attempts that hosts may have begun, also after a takeover."""
+    """A leader; `held`: the attempts that hosts may have begun, also after a takeover."""
 
     def __init__(self, *jobs: Any, **settings: Any) -> None:
         self.held: frozenset[tuple[int, int]] = frozenset()
@@ -37,11 +37,11 @@ class Leader(Harness):
         self._happens(ev.NotBegun, name, error=error)
 
     def sees(self, *hosts: ClusterHost) -> None:
-        """See these hosts of the cluster."""
+        """Report these hosts of the cluster to the leader."""
         self.send(ev.HostsSeen(self.clocks(), hosts))
 
     def is_replaced(self, text: str, *jobs: Any, loses: bool = False) -> None:
-        """Let another leader take over at an instant; loses: nothing was handed out."""
+        """Let another leader take over at an instant; loses: no attempt was handed out."""
         given = self.processes.keys()
         self.held = frozenset() if loses else frozenset(given)
         kept = {} if loses else dict(self.processes)

@@ -30,7 +30,7 @@ from tests.core.simulated_processes import Process, SimulatedProcesses
 from tests.core.state_changes import Change, listed_changes
 
 MINUTE = timedelta(minutes=1)
-MIDNIGHT = "2026-01-05 00:00"  # a Monday; the default start
+MIDNIGHT = "2026-01-05 00:00"  # a Monday, the default start
 
 
 def instant(text: str) -> datetime:
@@ -95,7 +95,7 @@ class Harness(SimulatedProcesses, Results):
 
     def _pass_until(self, until: datetime) -> None:
         while self.wall < until:
-            assert self.is_up, "time goes on with `starts` while no service lives"
+            assert self.is_up, "no service is running: continue with `starts`"
             minute = min(self.next_tick(until), until)
             to_minute_s = (minute - self.wall).total_seconds()
             wake = next_wakeup(self.scheduler)
@@ -202,7 +202,7 @@ class Harness(SimulatedProcesses, Results):
         self.send(ev.StopAsked(self.clocks()))
         for name in self.live():
             self.ends(name, signal=15)
-        assert self.has_stopped, "nothing lives, so the service has ended"
+        assert self.has_stopped, "the service has not ended though no process is left"
 
     def dies(self) -> None:
         """Kill the service with SIGKILL, and its processes with it."""
@@ -296,12 +296,12 @@ class Harness(SimulatedProcesses, Results):
             case effects.Launch(run) if self.ledger_error:
                 return run.id, run.attempt
             case effects.Launch(run, definition):
-                assert self.ledger.runs[run.id] == run, "recorded before it is launched"
+                assert self.ledger.runs[run.id] == run, "launched before it was recorded"
                 self.processes[run.id, run.attempt] = Process(definition, run)
             case effects.Signal(run_id, number, force):
                 self.takes_signal((run_id, number), force)
             case effects.Deliver(channel, alerts):
-                assert channel.name not in self.batches, "one batch at a time"
+                assert channel.name not in self.batches, "two batches at a time"
                 self.batches[channel.name] = alerts
             case HeartbeatCall():
                 self.beats.append(action)

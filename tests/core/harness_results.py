@@ -1,4 +1,4 @@
-"""What became of the jobs of a simulated service, as a test asks for it."""
+"""Results of a simulated service, in the short forms that tests compare."""
 
 from datetime import datetime
 

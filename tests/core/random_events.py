@@ -75,23 +75,23 @@ class RandomService:
         self.scheduler, actions = decide(before, event)
         listed_changes(before, event, actions)
         self.count_ends(before, actions)
-        self.judge_rows(actions)
+        self.check_rows(actions)
         self.perform(actions)
-        self.judge_channels()
+        self.check_channels()
 
     def count_ends(self, before: SchedulerState, actions: tuple[effects.Action, ...]) -> None:
         """Check that each run ends once, however often that is recorded."""
         ends = [
             run.id for run in transitions(before, recorded_rows(actions)) if not run.state.is_open
         ]
-        assert len(set(ends)) == len(ends), "a run ends once in a turn"
-        assert not self.ended & set(ends), "a run ends once"
+        assert len(set(ends)) == len(ends), "a run ended twice in a turn"
+        assert not self.ended & set(ends), "a run ended twice"
         self.ended.update(ends)
         rows = [action.row for action in actions if isinstance(action, effects.Record)]
         final = {row.id for row in rows if isinstance(row, Run) and not row.state.is_open}
-        assert final <= self.ended, "no end goes unnoticed"
+        assert final <= self.ended, "an end was recorded without a transition"
 
-    def judge_rows(self, actions: tuple[effects.Action, ...]) -> None:
+    def check_rows(self, actions: tuple[effects.Action, ...]) -> None:
         """Check that each new alert has one row for each channel, and for no other."""
         recorded = [each.row for each in actions if isinstance(each, effects.Record)]
         found: dict[tuple[int, str], list[str]] = {}
@@ -101,9 +101,11 @@ class RandomService:
                 found.setdefault((row.incident, row.word), []).append(row.channel)
         names = [channel.name for channel in self.scheduler.config.notify.channels] or [""]
         for channels in found.values():
-            assert channels == names * (len(channels) // len(names)), "a row for each channel"
+            assert channels == names * (len(channels) // len(names)), (
+                "channels of the rows of an alert"
+            )
 
-    def judge_channels(self) -> None:
+    def check_channels(self) -> None:
         """Check that an alert waits only for what concerns its own channel."""
         if self.stopped or self.scheduler.life is ServicePhase.STOPPED:
             return
@@ -114,7 +116,7 @@ class RandomService:
             is_quiet = channel.quiet is not None and quiet_until(channel.quiet, self.wall)
             is_delayed = box.deliver_at is not None and box.deliver_at > self.mono
             assert is_quiet or (is_delayed and channel.name in self.failing), (
-                f"nothing keeps the alerts of {channel.name}"
+                f"alerts wait without a reason: {channel.name}"
             )
 
     def restart(self) -> None:
@@ -145,15 +147,15 @@ class RandomService:
         self.wall += timedelta(seconds=seconds) + wall_step
         self.latest_wall = max(self.latest_wall, self.wall)
         self.send(ev.TimePassed(self.at()))
-        self.judge_silence()
+        self.check_silence()
 
-    def judge_silence(self) -> None:
+    def check_silence(self) -> None:
         """Check that minutely slots do not wait for a set-back clock, unless it is critical."""
         clock = self.scheduler.incidents.get(("", "clock"))
         is_critical = clock is not None and clock.severity is Severity.CRITICAL
         if self.scheduler.life is ServicePhase.SERVING and not is_critical:
             ahead = self.scheduler.next_slot["every-minute"] - self.wall
-            assert ahead <= timedelta(minutes=2), "silent, and nothing says so"
+            assert ahead <= timedelta(minutes=2), "silent without a clock incident"
 
     def to_next_moment(self) -> None:
         """Advance to the next minute, deadline or backoff, as the loop does."""
@@ -167,7 +169,7 @@ class RandomService:
         self.may_release = isinstance(request, control_requests.ResumeJob) and request.from_now
         self.send(ev.Requested(self.at(), self.events, Peer(1000, 1), request))
         self.may_release = False
-        assert len(self.replies) == asked + 1, "each request gets exactly one reply"
+        assert len(self.replies) == asked + 1, "a request without exactly one reply"
 
     def fix_ledger(self) -> None:
         self.ledger_broken = False
@@ -200,7 +202,7 @@ class RandomService:
 
     # --- the channels -------------------------------------------------------------
 
-    def bring_back(self, channel: str, arrived: int) -> None:
+    def finish_batch(self, channel: str, arrived: int) -> None:
         """Deliver the first `arrived` alerts in flight; fail the next one, if any."""
         batch = self.batches.pop(channel)
         if arrived:
@@ -223,7 +225,7 @@ class RandomService:
         for action in actions:
             match action:
                 case effects.ReleaseSlots(job):
-                    self._judge_release(job)
+                    self._check_release(job)
                     self._record(action)
                 case effects.Record() | effects.RecordPause() | effects.RecordTick():
                     self._record(action)
@@ -236,7 +238,7 @@ class RandomService:
                 case control_requests.Reply():
                     self.replies.append(action)
                 case effects.Deliver(channel, alerts):
-                    self._set_out(channel, alerts)
+                    self._send_batch(channel, alerts)
                 case effects.Stop():
                     self.stopped = True
                 case effects.Note() | HeartbeatCall():
@@ -244,13 +246,13 @@ class RandomService:
         if self.ledger_broken and (unlaunched or self.backlog) and not self.scheduler.ledger_error:
             self.send(ev.LedgerWriteFailed(self.at(), tuple(unlaunched), "disk full"))
         else:
-            assert not unlaunched, "nothing is launched while the ledger has a problem"
+            assert not unlaunched, "launched while the ledger had a problem"
 
-    def _judge_release(self, name: str) -> None:
+    def _check_release(self, name: str) -> None:
         """Check that fixed times of a job fire again only by request of a user."""
         cron = next(job.cron for job in self.config.jobs if job.name == name)
         is_repeated = any(schedule.is_interval_like(expression) for expression in cron)
-        assert self.may_release or is_repeated, f"fixed times of {name} come again"
+        assert self.may_release or is_repeated, f"fixed times of {name} fired again"
 
     def _record(self, action: effects.Action) -> None:
         if self.ledger_broken:
@@ -263,16 +265,18 @@ class RandomService:
             self.ledger.write(action)
         self.backlog.clear()
 
-    def _set_out(self, channel: Channel, alerts: tuple[Alert, ...]) -> None:
-        assert channel.name not in self.batches, "one batch at a time to a channel"
+    def _send_batch(self, channel: Channel, alerts: tuple[Alert, ...]) -> None:
+        assert channel.name not in self.batches, "two batches at a time to a channel"
         assert channel in self.scheduler.config.notify.channels
         assert {alert.channel for alert in alerts} == {channel.name}
         loud = list(Severity)[list(Severity).index(channel.min_severity) :]
         about_incidents = [alert for alert in alerts if alert.word != "summary"]
-        assert all(alert.severity in loud for alert in about_incidents), "too quiet"
-        assert not channel.quiet or not quiet_until(channel.quiet, self.wall), "quiet hours"
+        assert all(alert.severity in loud for alert in about_incidents), "below min_severity"
+        assert not channel.quiet or not quiet_until(channel.quiet, self.wall), (
+            "sent in quiet hours"
+        )
         assert list(alerts) == sorted(alerts, key=lambda alert: alert.id)
-        assert not self.stopped, "nothing sets out when all is over"
+        assert not self.stopped, "sent after the service had stopped"
         known = [self.ledger.alerts[alert.id] for alert in alerts if not self.backlog]
         assert all(waits(alert) for alert in known), "delivered twice"
         self.batches[channel.name] = alerts
@@ -280,13 +284,13 @@ class RandomService:
     def _launch(self, action: effects.Launch) -> None:
         run, job = action.run, action.job
         recorded = self.ledger.runs[run.id]
-        assert recorded.state is State.RUNNING, "recorded before launched"
+        assert recorded.state is State.RUNNING, "launched before it was recorded"
         assert recorded.attempt == run.attempt
-        assert self.scheduler.life is ServicePhase.SERVING, "nothing starts while stopping"
+        assert self.scheduler.life is ServicePhase.SERVING, "launched while stopping"
         groups = tuple(group for group in (job.exclusive, run.batch) if group)
         for other in self.processes.values():
-            assert other.job != run.job, f"two living attempts of {run.job}"
-            assert not set(other.groups) & set(groups), "two runs of a group"
+            assert other.job != run.job, f"two live attempts of {run.job}"
+            assert not set(other.groups) & set(groups), "two live runs of a group"
         self.processes[run.id, run.attempt] = Process(run.job, groups)
         assert len(self.processes) <= self.most_at_once, "more than max_concurrent"
 

@@ -30,9 +30,9 @@ from supervisor.core.model import (
 
 @dataclass
 class Ledger:
-    """Rows by their keys, as they were recorded last.
+    """Rows by their keys, in the version recorded last.
 
-    soon: marks that may wait for the next record, which a crash loses. slots: the run of each
+    soon: marks that may wait for the next record; a crash loses them. slots: the run of each
     slot of a job. arrived: the newest delivered alert of each channel.
     """
 
@@ -51,11 +51,11 @@ class Ledger:
     arrived: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Find the slots of the rows that it begins with."""
+        """Index the slots of the given rows."""
         self.slots |= {(run.job, run.slot): run.id for run in self.runs.values() if run.slot}
 
     def write(self, action: effects.Action) -> None:
-        """Take a record; what is none is left out."""
+        """Take a record; ignore other actions."""
         match action:
             case effects.Record(Run() as run):
                 self._write_run(run)
@@ -88,7 +88,7 @@ class Ledger:
         self.soon.clear()
 
     def memory(self) -> Memory:
-        """Return what the next service reads back: as `startup_memory.memory` does."""
+        """Return what the next service reads back, as `startup_memory.memory` does."""
         return Memory(
             runs=self._remembered(),
             attempts=tuple(row for row in self.attempts.values() if row.ended_at is None),
@@ -142,7 +142,7 @@ class Ledger:
             assert before.state.is_open or before.state is run.state, (
                 f"run {run.id} was {before.state} and becomes {run.state}"
             )
-            assert before.slot == run.slot, "a row does not take its slot back"
+            assert before.slot == run.slot, "a row took its slot back"
         if run.slot is not None:
             holder = self.slots.setdefault((run.job, run.slot), run.id)
             assert holder == run.id, f"{run.job} {run.slot} has runs {holder} and {run.id}"
@@ -165,25 +165,25 @@ class Ledger:
             and other.closed_at is None
             and other.id != incident.id
         ]
-        assert not others, "an incident opens only after the one before it has closed"
+        assert not others, "an incident opened before the previous one had closed"
         known = self.incidents.get(incident.id)
         is_over = known is not None and known.closed_at and known.recovery_at is None
-        assert not (is_over and incident.closed_at is None), "what has recovered stays closed"
+        assert not (is_over and incident.closed_at is None), "a recovered incident was reopened"
         self.incidents[incident.id] = incident
 
     def _write_alert(self, alert: Alert) -> None:
         known = self.alerts.get(alert.id)
-        assert known is None or waits(known), "what is delivered or withheld is never again"
+        assert known is None or waits(known), "a finished alert was changed"
         if alert.delivered_at is not None:
-            assert known is not None, "recorded before it is delivered"
-            assert alert.id > self.arrived.get(alert.channel, 0), "delivered in their order"
+            assert known is not None, "delivered before it was recorded"
+            assert alert.id > self.arrived.get(alert.channel, 0), "delivered out of order"
             self.arrived[alert.channel] = alert.id
         self.alerts[alert.id] = alert
 
     def _write_text(self, text: ReloadEntry) -> None:
         before = self.texts[-1] if self.texts else None
         is_same = before is not None and replace(text, at=before.at) == before
-        assert not is_same or text.changes, "twice the same"
+        assert not is_same or text.changes, "the same text twice"
         self.texts.append(text)
 
 

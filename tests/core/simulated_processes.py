@@ -22,7 +22,7 @@ class Process:
 
 
 class SimulatedProcesses(ABC):
-    """The processes of attempts, by run and number. Every method sends the event of it."""
+    """The processes of attempts, by run and number. Every method sends the matching event."""
 
     def __init__(self) -> None:
         self.processes: dict[tuple[int, int], Process] = {}

@@ -1,4 +1,4 @@
-"""The changes of runs' states in a turn, compared with the table of all that may happen."""
+"""The state changes of runs in a turn, compared with the table of allowed changes."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,7 +13,7 @@ Change = tuple[State | None, Cause, State]
 LISTED: frozenset[Change] = frozenset(
     (row.before, cause, row.after) for row in TRANSITIONS for cause in row.causes
 )
-# By which states alone admission is reported from the event of its turn.
+# States in which an admission is attributed to the event of its turn.
 _ADMITTED = {(row.before, row.after) for row in TRANSITIONS if Admission in row.causes}
 
 
@@ -38,7 +38,7 @@ def _changes(
         match action:
             case effects.Record(Run(id=number, state=after)):
                 before = states.get(number) or (known[number].state if number in known else None)
-                # A row of a run that had ended only adds its usage.
+                # A row of a run that had already ended only adds its resource use.
                 if before is not after and (before is not None or number >= first_new):
                     is_admitted = (before, after) in _ADMITTED
                     cause = causes.get(number, type(event))
@@ -47,7 +47,7 @@ def _changes(
 
 
 def _causes(event: ev.Event) -> dict[int, Cause]:
-    """Return the event that ends each attempt, of several that arrived together."""
+    """Return the event that ends each attempt, among those that arrived together."""
     if not isinstance(event, ev.AttemptEvents):
         return {}
     return {

@@ -1,4 +1,4 @@
-"""Days and coming slots of all jobs: local days, gaps divided among them, one merged list."""
+"""Days and coming slots of all jobs: local days, gaps split by day, one merged list."""
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -37,7 +37,7 @@ def bounds(since, until, zone=UTC):
     [
         ("2026-03-28T22:59:59+00:00", "2026-03-28"),
         ("2026-03-28T23:00:00+00:00", "2026-03-29"),
-        ("2026-03-29T21:59:59+00:00", "2026-03-29"),  # the day of 23 hours
+        ("2026-03-29T21:59:59+00:00", "2026-03-29"),  # the day with 23 hours
         ("2026-03-29T22:00:00+00:00", "2026-03-30"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A clock set back by an hour or less: behaviour of cron(8), and the notes about it."""
+"""A clock set back by an hour or less: behaviour of cron(8), and the messages about it."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Runs that were asked for on one host, and what a leader knows of its hosts."""
+"""Runs requested on one host, and a leader's knowledge of its hosts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The rules of a cluster: what a leader makes of its hosts, and a host of its assignments."""
+"""The rules of a cluster: a leader and its hosts, and a host and its assignments."""
 
 from datetime import timedelta
 

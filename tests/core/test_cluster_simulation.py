@@ -1,4 +1,4 @@
-"""The coming days of a cluster: labels, places of each host, jobs of each host."""
+"""Forecast of a cluster: labels, places of each host, jobs of each host."""
 
 import math
 from datetime import timedelta

@@ -32,7 +32,7 @@ def a_day(kind: type[Harness], **settings: object) -> Harness:
     harness.at("10:45")
     harness.ends("failing", status=1)
     harness.at("11:10")
-    harness.ends("failing")  # its recovery is announced after a while
+    harness.ends("failing")  # its recovery is announced later
     if harness.batches:
         harness.cannot_deliver()
     harness.at("11:59:10")

@@ -23,7 +23,7 @@ DATES = {
     "apia 2011": ("Pacific/Apia", "2011-12-29 10:00", "2011-12-31 09:59"),
 }
 
-# In a skipped day cronsim looks at each minute, for each slot before it.
+# In a skipped day cronsim checks each minute, for each slot before it.
 OFTEN = {"apia 2011": "0 */4 * * *"}
 
 # date | expression | local time of each slot
@@ -247,8 +247,8 @@ def expressions(draw):
     return f"{minute} {hour} {day} * {weekday}"
 
 
-# Not here: America/St_Johns of autumn 2010, whose clock went from 00:01 back to 23:01 the
-# day before: cronsim never comes out of `* * * * 0` there. No zone does that today.
+# Excluded: America/St_Johns in autumn 2010, whose clock went from 00:01 back to 23:01 the
+# day before: cronsim never returns for `* * * * 0` there. No zone does that today.
 CHANGES = {
     "America/New_York": ["2026-03-08 07:00", "2026-11-01 06:00", "2026-07-01 12:00"],
     "Europe/Berlin": ["2026-03-29 01:00", "2026-10-25 01:00"],

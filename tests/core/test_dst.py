@@ -36,7 +36,7 @@ def test_slots_that_will_be_moved_dropped_or_doubled_are_named(zone, expression,
     assert "; ".join(found) == said
 
 
-# Expressions with and without fixed hours: for `*` hours only breaks in the rhythm are shown.
+# Expressions with and without fixed hours; with `*` hours only breaks in the rhythm are shown.
 EXPRESSIONS = [
     "30 2 * * *",
     "0,30 0-3 * * *",

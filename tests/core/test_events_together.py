@@ -25,7 +25,7 @@ Outcome = tuple[SchedulerState, list[effects.Action]]
 
 
 def in_a_burst(places: int, number: int) -> SchedulerState:
-    """Return the state in which all these jobs are due, and some of them run."""
+    """Return a state in which all these jobs are due and some of them run."""
     jobs = tuple(
         Job(f"job-{n}", n, cron=("* * * * *",), retries=n % 2, timeout_s=60.0)
         for n in range(number)
@@ -37,7 +37,7 @@ def in_a_burst(places: int, number: int) -> SchedulerState:
 
 
 def ends(scheduler: SchedulerState, chosen: list[tuple[int, bool, bool]]) -> list[ev.AttemptEvent]:
-    """Return the events of the oldest attempts: exit status, whether it speaks, leaves strays."""
+    """Return the end events of the oldest attempts: exit status, message or not, strays or not."""
     found: list[ev.AttemptEvent] = []
     living = sorted(scheduler.live_attempts.values(), key=lambda live: live.run)
     for live, (status, speaks, strays) in zip(living, chosen, strict=False):

@@ -236,7 +236,7 @@ def test_a_closed_incident_that_may_come_back_can_be_acked():
     assert sent(harness) == ["exit opened", "exit recovered"]
 
 
-# --- what is not a job's ------------------------------------------------------------
+# --- incidents of the service -------------------------------------------------------
 
 
 def test_a_ledger_that_breaks_by_turns_sends_few_alerts():

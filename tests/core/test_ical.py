@@ -1,4 +1,4 @@
-"""Coming slots as iCalendar, read back by the package of the people who keep such texts."""
+"""Coming slots as iCalendar, read back by the `icalendar` package."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

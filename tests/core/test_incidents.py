@@ -15,7 +15,7 @@ EVERY_MINUTE = job("a", cron="* * * * *")
 
 
 def fails_for(harness, until, status=1, every=1):
-    """Make every run of the job fail until this instant; it runs every so many minutes."""
+    """Make every run of the job fail until this instant; every: minutes between runs."""
     while harness.wall < instant(until):
         harness.after(minutes=every)
         for name in harness.live():

@@ -1,4 +1,4 @@
-"""Lines of a log that contain a text."""
+"""Log lines that contain a given text."""
 
 import pytest
 

@@ -26,7 +26,7 @@ def at_two(*jobs, **settings):
 
 
 def goes_on(harness):
-    """Process the rest of the minute, as the loop does: at once."""
+    """Process the rest of the minute at once, as the loop does."""
     for _ in range(100):
         wake = next_wakeup(harness.scheduler)
         if wake is None or wake > harness.mono:

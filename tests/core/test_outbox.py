@@ -125,7 +125,7 @@ def test_a_withheld_alert_is_recorded_and_does_not_wait():
 
 
 def held_back(*words):
-    """Return (id, folded count) of what is sent after quiet hours, and the ids left out."""
+    """Return (id, folded count) of the alerts sent after quiet hours, and the ids left out."""
     rows = tuple(row(number, about, word) for number, (about, word) in enumerate(words, 1))
     kept, changed = outbox.folded(rows)
     left_out = {each.id: each.withheld for each in changed if each.withheld}

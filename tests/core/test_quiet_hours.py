@@ -1,4 +1,4 @@
-"""Quiet hours: when they hold, and when they end, also in nights with a changed clock."""
+"""Quiet hours: when they begin and end, also when the clock changes during them."""
 
 from datetime import datetime
 
@@ -28,7 +28,7 @@ TO_MIDNIGHT = QuietHours(20 * 60, 0, "Europe/Berlin")
         (NOON, "2026-01-05T02:00:00+01:00", None),
         (TO_MIDNIGHT, "2026-01-05T23:30:00+01:00", "2026-01-06T00:00+01:00"),
         (TO_MIDNIGHT, "2026-01-06T00:00:00+01:00", None),
-        # The night in which 02:00 becomes 03:00, and the one in which 03:00 becomes 02:00.
+        # Nights of a clock change: 02:00 becomes 03:00, and 03:00 becomes 02:00.
         (NIGHT, "2026-03-28T23:00:00+01:00", "2026-03-29T07:00+02:00"),
         (NIGHT, "2026-10-24T23:00:00+02:00", "2026-10-25T07:00+01:00"),
         (EARLY, "2026-03-29T03:00:00+02:00", None),

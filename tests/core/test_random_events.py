@@ -27,8 +27,8 @@ from tests.channels import channel
 from tests.core.random_events import START, RandomService
 from workers import protocol
 
-# One of a few hundred events in each run of the core's tests, two of more for scripts/test, and
-# twelve long soaks. Half of them open the slots of a minute one or two at a time, with anything
+# A short series in each run of the core's tests, two longer ones in scripts/test, and twelve
+# long soaks. Half of them open the slots of a minute one or two at a time, with random events
 # in between.
 SHORT, MEDIUM, LONG = 500, 1500, 15_000
 CHUNKS = (tick.CHUNK, 1, tick.CHUNK, 2)
@@ -108,11 +108,11 @@ def moment(service: RandomService) -> None:
     service.to_next_moment()
 
 
-def a_while(service: RandomService) -> None:
+def pass_time(service: RandomService) -> None:
     service.pass_time(service.random.expovariate(1 / 300))
 
 
-def jump(service: RandomService) -> None:
+def move_clock(service: RandomService) -> None:
     hours = service.random.choice([-25, -3, -1, -0.7, -0.1, -0.01, 0.01, 0.5, 1, 5, 25])
     service.pass_time(1, timedelta(hours=hours))
 
@@ -123,7 +123,7 @@ def start(service: RandomService) -> None:
         service.send(ev.Started(service.at(), *key, pid=77))
 
 
-def speak(service: RandomService) -> None:
+def send_message(service: RandomService) -> None:
     key = service.any_process(lambda process: True)
     said = service.random.choice(
         [
@@ -157,14 +157,14 @@ def end_together(service: RandomService) -> None:
         service.end_together(keys, service.random.choice([0, 0, 256]))
 
 
-def obey(service: RandomService) -> None:
+def end_as_signalled(service: RandomService) -> None:
     key = service.any_process(lambda p: (p.is_asked_to_end or p.killed) and not p.exited)
     if key:
         service.exit(key, 15)
         service.empty(key)
 
 
-def vanish(service: RandomService) -> None:
+def lose_process(service: RandomService) -> None:
     key = service.any_process(lambda process: not process.exited)
     if key and service.random.random() < 0.5:
         service.send(ev.KeeperLost(service.at(), *key))
@@ -175,7 +175,7 @@ def vanish(service: RandomService) -> None:
 
 
 def survive(service: RandomService) -> None:
-    """Leave a tree alone that outlived SIGKILL."""
+    """Leave a tree running that survived SIGKILL."""
     key = service.any_process(lambda process: process.killed)
     if key:
         del service.processes[key]
@@ -183,20 +183,20 @@ def survive(service: RandomService) -> None:
 
 
 def fault(service: RandomService) -> None:
-    """Raise an exception that no rule foresees, in most cases about an open run."""
+    """Send an InternalError, in most cases about an open run."""
     run = service.random.choice([0, *service.scheduler.runs])
     service.send(ev.InternalError(service.at(), "a rule", "boom", run))
 
 
-def post(service: RandomService) -> None:
+def deliver(service: RandomService) -> None:
     if not service.batches:
         return
     dice, name = service.random, service.random.choice(list(service.batches))
     count = 0 if name in service.dead else len(service.batches[name])
-    service.bring_back(name, count if dice.random() < 0.3 else dice.randint(0, count))
+    service.finish_batch(name, count if dice.random() < 0.3 else dice.randint(0, count))
 
 
-def echo(service: RandomService) -> None:
+def send_stale_event(service: RandomService) -> None:
     """Send an event of an attempt that is late, repeated or unknown."""
     run = service.random.randint(1, service.scheduler.next_run)
     word = service.random.choice([ev.Exited, ev.Started])
@@ -260,13 +260,14 @@ def fix_ledger(service: RandomService) -> None:
 
 
 KINDS = {
-    moment: 30, a_while: 3, jump: 0.3, start: 10, speak: 10, end: 20, empty: 25, obey: 5,
-    end_together: 3, vanish: 2, survive: 1, fault: 0.3, echo: 1, post: 8, ask: 3, reload: 0.7,
-    crash: 0.5, stop: 0.4, break_ledger: 0.3, fix_ledger: 1,
+    moment: 30, pass_time: 3, move_clock: 0.3, start: 10, send_message: 10, end: 20, empty: 25,
+    end_as_signalled: 5, end_together: 3, lose_process: 2, survive: 1, fault: 0.3,
+    send_stale_event: 1, deliver: 8, ask: 3, reload: 0.7, crash: 0.5, stop: 0.4,
+    break_ledger: 0.3, fix_ledger: 1,
 }  # fmt: skip
 
 
-def calm(service: RandomService) -> None:
+def settle(service: RandomService) -> None:
     """Stop the random events and let everything that is running finish."""
     service.fix_ledger()
     if service.stopped:
@@ -279,13 +280,13 @@ def calm(service: RandomService) -> None:
         if service.scheduler.life != "serving":
             service.send(ev.StopAsked(service.at()))
             service.restart()
-        while service.processes:  # the end of one lets the next begin
+        while service.processes:  # the end of one run lets the next begin
             key = next(iter(service.processes))
             if not service.processes[key].exited:
                 service.exit(key, 0)
             service.empty(key)
         for name in list(service.batches):
-            service.bring_back(name, len(service.batches[name]))
+            service.finish_batch(name, len(service.batches[name]))
         state = service.scheduler
         is_quiet = not (state.runs or state.unopened or state.waiting_alerts)
         if service.wall >= until and is_quiet:
@@ -309,7 +310,7 @@ def test_random_events_break_no_invariant(monkeypatch, seed, steps):
             service.latest_wall = max(service.latest_wall, service.wall)
             service.restart()
         random_event(service)
-    calm(service)
+    settle(service)
 
     print(f"seed {seed}: {service.events} events, {len(service.ledger.runs)} runs")
     every_stable_slot_has_an_outcome(service)
@@ -325,13 +326,13 @@ def every_stable_slot_has_an_outcome(service: RandomService) -> None:
         for slot in schedule.calendar(job.cron, job.timezone).slots(START, service.wall):
             has_row = (job.name, slot) in service.ledger.slots
             in_gap = any(gap.since < slot <= gap.until for gap in gaps)
-            assert has_row or in_gap, f"{job.name} {slot} was forgotten"
+            assert has_row or in_gap, f"{job.name} {slot} has neither a run nor a gap"
 
 
 def every_run_is_final(service: RandomService) -> None:
     waiting = [run for run in service.ledger.runs.values() if run.state.is_open]
     young = [run for run in waiting if run.id in service.scheduler.runs]
-    assert waiting == young, "an open row that nobody remembers"
+    assert waiting == young, "an open row that the state lacks"
 
 
 def every_alert_arrived_or_says_why_not(service: RandomService) -> None:
@@ -343,4 +344,4 @@ def every_alert_arrived_or_says_why_not(service: RandomService) -> None:
         each.name for each in channels if each.quiet and quiet_until(each.quiet, service.wall)
     }
     held = [row for row in service.scheduler.waiting_alerts if row.channel in quiet]
-    assert [row for row in lost if row not in held] == [], "an alert that nobody will send"
+    assert [row for row in lost if row not in held] == [], "an alert that will never be sent"

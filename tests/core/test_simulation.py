@@ -81,8 +81,8 @@ def some_service(seed):
     return restored, outcome_sampler(habits, seed)
 
 
-# Two that cover groups, dependencies, retries and lateness; the others are soaks. 40 hours go
-# beyond the clock change.
+# Two seeds that cover groups, dependencies, retries and lateness; the others are soaks. 40
+# hours include the clock change.
 SERVICES = [(0, 15), *(pytest.param(seed, 40, marks=pytest.mark.long) for seed in (0, 12))]
 SERVICES += [pytest.param(seed, 40, marks=pytest.mark.slow) for seed in range(25)]
 

@@ -1,6 +1,6 @@
-"""The table of all changes of a run's state: each of them happens, and the page shows them.
+"""The table of all state changes of a run: each of them happens, and the page shows it.
 
-That no other change happens is checked by `Harness` and `RandomService` in each turn of each test.
+`Harness` and `RandomService` check in each turn of each test that no other change happens.
 """
 
 import re
@@ -42,7 +42,7 @@ def begun(definition=HOURLY, *others):
 
 
 def manual(**fields):
-    """Return a service with a place for one run, which a requested run of job a has taken."""
+    """Return a service with one place, which a requested run of job a has taken."""
     harness = Harness(job("a", **fields), job("hog"), max_concurrent=1)
     harness.asks(req.RunJobs(("a",)))
     return harness
@@ -121,7 +121,7 @@ def asleep():
 
 
 def crowded(**asleep):
-    """Return a service with more due slots than one turn opens, that is resumed from now."""
+    """Return a service with more due slots than one turn opens, resumed with --from-now."""
     harness = Harness(
         *(replace(HOURLY, name=f"a{n}") for n in range(tick.CHUNK)), DISABLED, HOURLY_B
     )
@@ -155,7 +155,7 @@ def broken(harness):
     return harness
 
 
-# The first news of the end of job a's process.
+# The first event about the end of job a's process.
 NEWS: dict[Cause, Callable[[Harness], None]] = {
     ev.Exited: lambda harness: harness.exits("a", status=1),
     ev.TreeEmpty: lambda harness: harness.empties("a"),
@@ -215,7 +215,7 @@ def replaced_leader():
 
 
 def cut_off():
-    """Return a host whose confirmation has ended while an assigned run waits for a place."""
+    """Return a host whose lease has expired while an assigned run waits for a place."""
     harness = Harness(job("a"), job("hog"), max_concurrent=1)
     harness.asks(req.RunJobs(("hog",)))
     harness.asks(req.ConfirmHost(5, 1))

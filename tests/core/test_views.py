@@ -1,4 +1,4 @@
-"""The answers of the API, read by a command line of another version."""
+"""API answers, read by a command line of another version."""
 
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ INCIDENT = (
     f'{{"id":1,"job":"a","kind":"exit","severity":"error","cause":"c","opened_at":{AT},'
     f'"last_at":{AT}}}'
 )
-# Of each answer no more than what every version has sent.
+# Only those fields of each answer that every version has sent.
 MINIMAL = {
     RunView: RUN,
     Runs: f'{{"runs":[{RUN}]}}',
