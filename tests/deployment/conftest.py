@@ -1,4 +1,4 @@
-"""The mark that all these tests share, and the engine that they need or are skipped."""
+"""The `slow` mark of these tests, and the container engine without which they are skipped."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ import pytest
 from tests.deployment.engine import Engine, MissingEngineError, found
 
 HERE = Path(__file__).parent
-# Builds, and the minute within which an edit is seen.
+# Time for builds, and for the minute in which an edit is noticed.
 LIMIT_S = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Left out unless asked for with `-m slow`, as scripts/verify-deployment does."""
+    """Mark these tests as slow; they run with `-m slow`, as in scripts/verify-deployment."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.slow)
@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    """docker or podman, with a base to build upon."""
+    """Return docker or podman, with a base image to build upon."""
     try:
         return found()
     except MissingEngineError as missing:

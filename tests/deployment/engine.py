@@ -1,16 +1,16 @@
-"""A container engine, the images that the page's blocks need, and a terminal to type them at.
+"""A container engine, the images that the page's blocks need, and a terminal to run them.
 
-What a variable names here, it names for compose.yaml and scripts/compose-up too:
+These environment variables also apply to compose.yaml and scripts/compose-up:
 
-    BASE            the image to build upon, where the Dockerfile's own cannot be had
+    BASE            the image to build upon, if the Dockerfile's own is not available
     POSTGRES_IMAGE  a PostgreSQL; without it, and without the official one, one is
                     made of BASE and Debian's package (postgres/Dockerfile)
     COMPOSE         another compose than `docker compose`: podman-compose
     PIP_INDEX_URL   a mirror of PyPI; certificates to trust belong into BASE
 
-The page says `docker`. A reader with podman has a command by that name, and so has
-the terminal: its `docker` is the engine that answers, with the name of the base. The images
-nightshift-tests-* are these tests' own, and stay for the next time.
+The page says `docker`. A reader with podman has a command of that name, and so has the
+terminal: its `docker` calls the engine found here, with the name of the base. The images
+nightshift-tests-* belong to these tests and are kept for the next run.
 """
 
 import os
@@ -24,22 +24,22 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PROGRAMS = ("docker", "podman")
 POSTGRES = "postgres:16-bookworm"
-# What would make of the page's a compose of the tester's own, whose volumes are then removed.
+# Variables that would select the tester's own compose project, whose volumes would be removed.
 OF_COMPOSE = ("COMPOSE", "CONFIG", "CATALOGUE", "CRON_", "MEMORY", "NIGHTSHIFT", "POSTGRES")
-# A build that fetches each package, on a busy machine.
+# For a build that fetches each package, on a busy machine.
 LIMIT_S = 600
-# What a trial leaves at the top of a checkout, and the repository itself.
+# Files that a trial leaves at the top of a checkout, and the repository itself.
 LEFT_OUT = {".git", ".venv", "var", "secrets", "config", "build", "nightshift_cron.egg-info"}
 LEFT_OUT |= {".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"}
 
 
 class MissingEngineError(Exception):
-    """The page cannot be typed here, and why."""
+    """Why the page's commands cannot be run here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """docker or podman, by the path of its command line, and the image to build upon."""
+    """A container engine: the path of docker or podman, and the image to build upon."""
 
     program: str
     base: str
@@ -49,26 +49,30 @@ class Engine:
         return Path(self.program).name == "podman"
 
     def does(self, *words: str, types: str = "") -> "subprocess.CompletedProcess[str]":
-        """How a command ended; types: its standard input."""
+        """Return how a command ended; types: its standard input."""
         return _run([self.program, *words], input=types)
 
     def says(self, *words: str, types: str = "") -> str:
-        """The output of a command that must succeed."""
+        """Return the output of a command that must succeed."""
         done = self.does(*words, types=types)
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
         return done.stdout.strip()
 
     def has(self, kind: str, name: str) -> bool:
-        """Whether there is such an image, container or volume."""
+        """Return whether there is such an image, container or volume."""
         return self.does(kind, "inspect", name).returncode == 0
 
     def obtain(self, image: str) -> None:
-        """Have an image, pulled if it is not there. Raises: Missing."""
+        """Pull an image unless it is there. Raises: MissingEngineError."""
         if not self.has("image", image):
             _wanted(self.does("pull", image), f"the image {image} cannot be had")
 
     def build(self, folder: str, tag: str) -> str:
-        """The image that a Dockerfile beside this file makes of the base. Raises: Missing."""
+        """Build a Dockerfile of this folder on the base; return the image.
+
+        Raises:
+            MissingEngineError: the build failed.
+        """
         words = ["build", f"--build-arg=BASE={self.base}", f"--tag={tag}", str(HERE / folder)]
         _wanted(self.does(*words), f"{folder} cannot be built upon {self.base}")
         return tag
@@ -76,21 +80,21 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """A copy of the checkout, and a shell in it as the page's reader has one."""
+    """A copy of the checkout, and a shell in it like that of the page's reader."""
 
     engine: Engine
     folder: Path
     environ: dict[str, str]
 
     def types(self, block: str) -> str:
-        """What a block of commands prints; it stops at the first failure, and none may fail."""
+        """Return the output of a block of commands, each of which must succeed."""
         done = _run(["/bin/sh", "-eu", "-c", block], cwd=self.folder, env=self.environ)
         assert done.returncode == 0, f"{block}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
 
 def found() -> Engine:
-    """The engine that answers, with a base that is there. Raises: Missing."""
+    """Return an engine that answers, and its base image. Raises: MissingEngineError."""
     reasons = []
     for name in PROGRAMS:
         program = shutil.which(name)
@@ -107,7 +111,7 @@ def found() -> Engine:
 
 
 def checkout(folder: Path) -> Path:
-    """A copy of what is under version control, about; nothing of a trial is in it."""
+    """Copy the files of the checkout, except what a trial leaves."""
 
     def left_out(source: str, names: list[str]) -> set[str]:
         return LEFT_OUT & set(names) if Path(source) == ROOT else set()
@@ -116,7 +120,7 @@ def checkout(folder: Path) -> Path:
 
 
 def terminal(engine: Engine, folder: Path, **environ: str) -> Terminal:
-    """A terminal in a new folder; environ: beside that of the tester."""
+    """Open a terminal in a new folder; environ: added to the tester's environment."""
     docker = folder / "bin" / "docker"
     docker.parent.mkdir()
     docker.write_text(_docker(engine))
@@ -131,7 +135,7 @@ def terminal(engine: Engine, folder: Path, **environ: str) -> Terminal:
 
 
 def compose_of(engine: Engine) -> str:
-    """The words that begin a command of compose. Raises: Missing."""
+    """Return the first words of a compose command. Raises: MissingEngineError."""
     named = os.environ.get("COMPOSE")
     tries = [named] if named else [f"{engine.program} compose"]
     if engine.is_podman and not named:
@@ -145,7 +149,7 @@ def compose_of(engine: Engine) -> str:
 
 
 def postgres_of(engine: Engine) -> str:
-    """An image of PostgreSQL for compose.yaml. Raises: Missing."""
+    """Return a PostgreSQL image for compose.yaml. Raises: MissingEngineError."""
     named = os.environ.get("POSTGRES_IMAGE")
     if named:
         engine.obtain(named)
@@ -158,7 +162,7 @@ def postgres_of(engine: Engine) -> str:
 
 
 def _docker(engine: Engine) -> str:
-    """The script that is `docker` at the terminal."""
+    """Return the script that is `docker` at the terminal."""
     index = os.environ.get("PIP_INDEX_URL")
     arguments = [f"--build-arg=BASE={engine.base}"]
     arguments += [f"--build-arg=PIP_INDEX_URL={index}"] if index else []

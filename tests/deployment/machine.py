@@ -1,6 +1,6 @@
-"""A machine that systemd runs, for as long as a test looks at it: a container of the engine's.
+"""A machine that runs systemd for the duration of a test: a container.
 
-Nothing is installed on the tester's own. Beside what every container has, it may
+Nothing is installed on the tester's machine. Beyond the rights of every container it may
 mount, which the sandbox of a unit needs.
 """
 
@@ -17,7 +17,7 @@ IMAGE = "localhost/nightshift-tests-systemd"
 CHECKOUT = "/root/nightshift"
 UP = ("running", "degraded")
 PODMANS = ("--systemd=always",)
-# What podman does by itself. A container's own control groups are read-only at first.
+# podman does this by default. A container's own control groups are read-only at first.
 DOCKERS = ("--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp", "--env=container=docker",
            "--security-opt=apparmor=unconfined", "--cgroupns=private")  # fmt: skip
 WRITABLE = "mount -o remount,rw /sys/fs/cgroup; exec /sbin/init"
@@ -26,37 +26,37 @@ LIMIT_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Its shell is root's, in a copy of the checkout."""
+    """A running machine, with a root shell in a copy of the checkout."""
 
     engine: Engine
     name: str
 
     def tries(self, block: str, **environ: str) -> "tuple[int, str]":
-        """Exit status and all that a block of commands printed; it stops at the first failure."""
+        """Run a block up to its first failure; return exit status and all output."""
         given = [f"--env={key}={text}" for key, text in environ.items()]
         words = ["exec", "--interactive", f"--workdir={CHECKOUT}", *given, self.name]
         done = self.engine.does(*words, "sh", "-eu", "-s", types=f"exec 2>&1\n{block}")
         return done.returncode, done.stdout
 
     def types(self, block: str, **environ: str) -> str:
-        """What commands print that must succeed."""
+        """Return the output of commands that must succeed."""
         status, printed = self.tries(block, **environ)
         assert status == 0, f"{block}\n{printed[-3000:]}"
         return printed
 
     def write(self, path: str, text: str) -> None:
-        """A file of root's that all may read, with its folder."""
+        """Write a file of root that every user may read, and create its folder."""
         words = ("exec", "--interactive", self.name, "install", "-D", "-m", "0644")
         self.engine.says(*words, "/dev/stdin", path, types=text)
 
     def shows(self, unit: str, name: str) -> str:
-        """A property of a unit."""
+        """Return a property of a unit."""
         return self.types(f"systemctl show --property {name} --value {unit}").strip()
 
 
 @contextmanager
 def machine(engine: Engine, checkout: Path) -> Iterator[Machine]:
-    """It is up, and has the checkout. Raises: Missing."""
+    """Start a machine with the checkout; wait until it is up. Raises: MissingEngineError."""
     image = engine.build("systemd", IMAGE)
     name = f"nightshift-systemd-{uuid.uuid4().hex[:8]}"
     options = PODMANS if engine.is_podman else DOCKERS

@@ -1,7 +1,8 @@
-"""docs/deployment.md, the containers' blocks, typed as they stand there.
+"""docs/deployment.md: the blocks of the container sections.
 
-An engine has one of each name: where one of the page's is taken, nothing is typed, so
-that no one's container or volume is touched. All that is made is removed at the end.
+Container and volume names are unique in an engine. If one of the page's names is in use,
+nothing is run, so that no other container or volume is changed. Everything created is removed
+at the end.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ COMPOSE_UP, FOLDER, BY_HAND, *_ = blocks("docs/deployment.md", "sh")
 IMAGE, CONTAINER = "nightshift:local", "nightshift"
 VOLUMES = ("nightshift-state", "nightshift-data", "nightshift-backups")
 NIGHTSHIFT = "docker compose exec -T nightshift nightshift"
-# The service looks at its configuration once a minute.
+# The service checks its configuration once a minute.
 SEEN_WITHIN_S = 75
 STUBBORN = """
   stubborn: {command: "trap '' TERM HUP INT; echo up; while :; do sleep 0.1; done"}
@@ -33,7 +34,7 @@ STUBBORN = """
 
 @pytest.fixture
 def free(engine: Engine) -> Iterator[Engine]:
-    """An engine in which no name of the page is taken, before and after."""
+    """Yield an engine in which no name of the page is in use, before and after."""
     names = [("container", CONTAINER), ("image", IMAGE), *(("volume", name) for name in VOLUMES)]
     taken = [f"{kind} {name}" for kind, name in names if engine.has(kind, name)]
     if taken:
@@ -54,7 +55,7 @@ def by_hand(free: Engine, tmp_path: Path) -> Terminal:
 
 @pytest.fixture
 def composed(free: Engine, tmp_path: Path) -> Iterator[Terminal]:
-    """A terminal with a compose, and with a PostgreSQL for it."""
+    """Yield a terminal with compose, and a PostgreSQL for it."""
     try:
         words, image = compose_of(free), postgres_of(free)
     except MissingEngineError as missing:
@@ -67,7 +68,7 @@ def composed(free: Engine, tmp_path: Path) -> Iterator[Terminal]:
 
 
 def postpone_the_backup(jobs: Path, more: str = "") -> None:
-    """Edit it as an editor does: a new file, renamed."""
+    """Edit the file as an editor does: write a new file and rename it."""
     text = jobs.read_text()
     assert 'cron: "0 0 * * *"' in text
     new = jobs.with_suffix(".new")
@@ -99,7 +100,7 @@ def test_the_container_by_hand(by_hand: Terminal) -> None:
 
     by_hand.types(stop)
 
-    # After 10 s it would have been SIGKILL, and 137.
+    # After 10 s the engine would send SIGKILL, and the status would be 137.
     assert docker.says("inspect", "--format={{.State.ExitCode}}", CONTAINER) == "0"
 
 
@@ -113,7 +114,7 @@ def test_compose_with_a_postgresql_beside_it(composed: Terminal) -> None:
 
     composed.types(FOLDER)
 
-    assert "success" in composed.types(f"{NIGHTSHIFT} history replicate-to-pg")  # it came along
+    assert "success" in composed.types(f"{NIGHTSHIFT} history replicate-to-pg")  # restored
 
     postpone_the_backup(composed.folder / "config" / "jobs.yaml")
     ask = f"{NIGHTSHIFT} next backup-database"

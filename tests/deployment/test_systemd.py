@@ -1,7 +1,7 @@
-"""docs/deployment.md, the block and the statements of its section on systemd.
+"""docs/deployment.md, the section on systemd: its block and its statements.
 
-The block is typed once, in a machine of its own; each statement then begins with a
-unit that runs JOBS and has no drop-in.
+The block is run once, in its own machine. Each statement then starts with a unit that runs
+JOBS and has no drop-in.
 """
 
 import os
@@ -34,7 +34,7 @@ WITHIN_S = 20
 
 @pytest.fixture(scope="module")
 def installed(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """The block has been typed; what it printed is kept in /root/printed."""
+    """Run the block of the page; its output is kept in /root/printed."""
     index = os.environ.get("PIP_INDEX_URL")
     environ = {"PIP_INDEX_URL": index} if index else {}
     try:
@@ -47,7 +47,7 @@ def installed(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def served(installed: Machine) -> Machine:
-    """The unit as installed, over JOBS."""
+    """Return the machine with the unit as installed, running JOBS."""
     installed.types(f"systemctl stop {UNIT}; rm -rf {DROP_IN} /var/lib/nightshift/*")
     installed.write(CONFIG, JOBS)
     started(installed)
@@ -55,7 +55,7 @@ def served(installed: Machine) -> Machine:
 
 
 def started(one: Machine) -> None:
-    """As after the ten minutes in which systemd counts starts."""
+    """Start the unit with the counter of starts reset, as after its ten minutes."""
     one.types(f"systemctl daemon-reload; systemctl reset-failed {UNIT}; systemctl start {UNIT}")
 
 
@@ -64,12 +64,12 @@ def settle(one: Machine, state: str) -> None:
 
 
 def starts(one: Machine) -> int:
-    """How often systemd has begun to start it."""
+    """Return how often systemd has started it."""
     return one.types(f"journalctl --unit {UNIT} --output cat").count("Starting nightshift")
 
 
 def drop_in(one: Machine, text: str) -> None:
-    """Written, and in force for the service too."""
+    """Write a drop-in and apply it to the running service."""
     one.write(DROP_IN, text)
     one.types(f"systemctl stop {UNIT}")
     started(one)
