@@ -1,7 +1,7 @@
 """A service with a past, its page, and a real browser if this machine has one.
 
-One for each file: tests of processes, which share this process, end all of its children.
-A test that changes something puts it back.
+One for each file, because tests of processes end all children of this process. A test that
+changes the state restores it.
 """
 
 import shutil
@@ -25,7 +25,7 @@ WORKERS = f"""
     env: {{MY_TOKEN: {DSN}-{DSN}}}
   lost: {{worker: "lost:run", python: /no/python, enabled: false, with: {{path: x}}}}
 """
-# What they write is followed by tests; they run on request only.
+# Jobs whose output is followed by tests; they run on request only.
 TALKERS = r"""
   talk: {command: 'printf "one\ntwo\n"'}
   talker:

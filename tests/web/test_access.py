@@ -1,4 +1,4 @@
-"""Who comes in, and what they may do: everything else is refused before it is asked."""
+"""Sign-in and permissions: all other requests are refused before they reach the API."""
 
 import signal
 
@@ -22,7 +22,7 @@ PAGES = (
 
 @pytest.fixture(scope="module")
 def outsiders(sandbox: Sandbox):
-    """The URL of a page whose token is not used."""
+    """Return the URL of a page whose token has not been used."""
     with page(sandbox) as url:
         yield url
 
@@ -194,7 +194,7 @@ def test_it_ends_with_the_terminal(sandbox):
     with open(sandbox.root / "hup.log", "w") as log:
         process = sandbox.begin("web", "--port", "0", stderr=log)
         assert process.stdout
-        Visitor(process.stdout.readline().strip()).get("/")  # it serves
+        Visitor(process.stdout.readline().strip()).get("/")  # it answers requests
         process.send_signal(signal.SIGHUP)
 
         until(lambda: process.poll() is not None)

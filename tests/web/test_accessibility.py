@@ -1,4 +1,4 @@
-"""axe-core looks at every page, in light, in dark and on a phone: nothing serious."""
+"""axe-core checks every page in light, dark and on a phone: no serious finding."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _RUN = """async () => {
 
 
 def test_nothing_serious_is_found(chromium, url, visitor):
-    # The page's policy forbids foreign scripts, which axe is.
+    # The page's policy forbids foreign scripts, and axe is one.
     with tab(chromium, url, visitor.cookies, bypass_csp=True) as seen:
         found = {}
         for path in PAGES:

@@ -1,4 +1,4 @@
-"""The page in a real browser: its policy, its size, and what happens without a hand.
+"""The page in a real browser: its policy, its size, and its automatic updates.
 
 `see` waits for a condition; nothing here is timed.
 """
@@ -86,7 +86,7 @@ def test_every_page_fits_and_nothing_complains(chromium, url, visitor):
 
 
 def test_all_works_without_scripts(chromium, url, visitor):
-    # That each page is whole without them is seen in test_pages.py, which has none.
+    # test_pages.py checks without scripts that each page is complete.
     with tab(chromium, url, visitor.cookies, java_script_enabled=False) as seen:
         seen.open("")
         assert seen.page.locator("noscript").count() == 1
@@ -181,7 +181,7 @@ def test_ten_thousand_jobs_are_paged_and_found(chromium):
 
 
 class _Proxy(http.server.BaseHTTPRequestHandler):
-    """Passes everything below /x/ on, with the path as it is, to `target`."""
+    """Pass everything below /x/ on to `target`, with an unchanged path."""
 
     target = ""
 
@@ -206,7 +206,7 @@ class _Proxy(http.server.BaseHTTPRequestHandler):
             if name.lower() not in ("transfer-encoding", "connection", "content-length"):
                 self.send_header(name, value)
         self.end_headers()
-        # The page ends while its streams are open, and a tab is closed while it reads.
+        # The page ends while its streams are open, and a tab may be closed while it reads.
         with contextlib.suppress(OSError, http.client.HTTPException):
             while piece := answer.read1(65536):
                 self.wfile.write(piece)

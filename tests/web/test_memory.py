@@ -1,6 +1,6 @@
-"""A page costs the supervisor no module, and its own process only those that every page needs.
+"""Imports: a page adds no module to the supervisor, and only needed ones to its own process.
 
-With -X importtime each import is a line in the log of the supervisor, whenever it happens.
+With -X importtime each import is a line in the log of the supervisor, at any time.
 """
 
 import subprocess
@@ -18,9 +18,9 @@ jobs:
   talker: {command: 'echo first; while [ ! -e end ]; do sleep 0.05; done'}
   idle: {command: "true", cron: "0 3 * * *"}
 """
-# Those whose answers are not streams.
+# The paths whose answers are not streams.
 COMMANDS = ("status", "jobs", "show hello", "incidents", "next", "reload")
-# Not of /backups: the child that reads the folders is no part of the supervisor.
+# Without /backups: the child that reads the folders is not part of the supervisor.
 PAGES = (
     *("/", "/timeline", "/calendar", "/calendar.ics", "/incidents", "/replication", "/actions"),
     *("/config", "/jobs/idle", "/runs", "/runs/1", "/runs/2", "/runs/1/log"),

@@ -1,4 +1,4 @@
-"""Every page as a browser without scripts gets it: whole, small, and text stays text."""
+"""Every page without scripts: complete, small, and with all texts escaped."""
 
 import contextlib
 import gzip
@@ -36,7 +36,7 @@ jobs:
 
 @pytest.fixture(scope="module")
 def quiet():
-    """A service that has run nothing, and a visitor of its page; its last user stops it."""
+    """Yield a service that has run nothing and a visitor of its page; the last test stops it."""
     with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
         yield sandbox, Visitor(url).sign_in()
 
@@ -226,7 +226,7 @@ def test_a_button_leads_back_to_this_page_only(visitor, back):
 def test_buttons_do_what_they_say(visitor, sandbox):
     assert visitor.post("/jobs/health/pause", {"for": "1h", "reason": "disk"}).status == 303
     assert "health: paused for 1h" in visitor.get("/").text
-    assert "health: paused for 1h" not in visitor.get("/").text  # it is said once
+    assert "health: paused for 1h" not in visitor.get("/").text  # the message is shown once
     assert sandbox.json("show", "health")["status"]["is_paused"]
     visitor.post("/jobs/health/resume", {})
     assert not sandbox.json("show", "health")["status"]["is_paused"]

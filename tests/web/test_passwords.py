@@ -1,4 +1,4 @@
-"""The password file: what it may be, and that a password is compared, not shown."""
+"""The password file: valid content, and a comparison that shows no password."""
 
 import os
 

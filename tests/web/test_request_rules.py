@@ -1,4 +1,4 @@
-"""Rules for a request by its headers: for whom it is, and from which page it comes."""
+"""Rules on request headers: the addressed host, and the origin of the page."""
 
 import pytest
 from starlette.datastructures import Headers

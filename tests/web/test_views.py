@@ -1,4 +1,4 @@
-"""Values for templates, from answers of the API: no I/O, no clock."""
+"""Values for templates, made from answers of the API: no I/O, no clock."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo

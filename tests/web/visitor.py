@@ -1,4 +1,4 @@
-"""A browser without a screen: asks the page over HTTP and keeps its cookies."""
+"""An HTTP client like a browser: requests pages and keeps their cookies."""
 
 import http.client
 import importlib
