@@ -1,4 +1,4 @@
-"""Real databases with real writers, and folders of real copies, for the tests of backup."""
+"""Databases with active writers, and folders of copies, for the tests of backup."""
 
 import gzip
 import os
@@ -67,7 +67,7 @@ print(done, worst, database.execute("SELECT COUNT(*) FROM moves").fetchone()[0],
 
 
 def a_database(path: Path, rows: int = 200, wal: bool = True, before: str = "") -> Path:
-    """A database that keeps the invariant, with `rows` moves of half a kilobyte of noise."""
+    """Create a database that keeps the invariant, with `rows` moves of 500 bytes."""
     with closing(sqlite3.connect(path)) as database:
         database.executescript(before)
         database.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
@@ -84,7 +84,7 @@ def a_database(path: Path, rows: int = 200, wal: bool = True, before: str = "") 
 
 @dataclass
 class Writing:
-    """What a writer did: commits, its longest one in seconds, rows it saw in the end."""
+    """The work of a writer: commits, its longest one in seconds, rows it saw in the end."""
 
     commits: int = 0
     worst_s: float = 0.0
@@ -93,7 +93,7 @@ class Writing:
 
 @contextmanager
 def a_writer(path: Path, pause_s: float) -> Iterator[Writing]:
-    """Another process that commits all the time; its account is complete after the context."""
+    """Run a process that commits all the time; its counts are complete after the block."""
     command = [sys.executable, "-c", WRITER, str(path), str(pause_s)]
     said = Writing()
     with subprocess.Popen(
@@ -112,13 +112,13 @@ def a_writer(path: Path, pause_s: float) -> Iterator[Writing]:
 
 
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    """What `query` answers on the database at `path`."""
+    """Return the rows of `query` on the database at `path`."""
     with closing(sqlite3.connect(path)) as database:
         return database.execute(query).fetchall()
 
 
 def run(path: Path, folder: Path, /, **more: Any) -> dict[str, Any]:
-    """A backup of `path` into `folder`; copies: folders or places."""
+    """Back up `path` into `folder` and return the result; copies: folders or places."""
     if "copies" in more:
         more["copies"] = tuple(
             one if isinstance(one, Place) else Place(str(one)) for one in more["copies"]
@@ -127,19 +127,19 @@ def run(path: Path, folder: Path, /, **more: Any) -> dict[str, Any]:
 
 
 def failure(path: Path, folder: Path, /, **more: Any) -> WorkerError:
-    """How a backup failed; one that does not is a failed test."""
+    """Return the error of a backup that must fail."""
     with pytest.raises(WorkerError) as failed:
         run(path, folder, **more)
     return failed.value
 
 
 def the_copy(folder: Path) -> Path:
-    """The newest copy in `folder`."""
+    """Return the newest copy in `folder`."""
     return listing.list_backups(folder)[0].path
 
 
 def dated(made: Path, into: Path, moment: datetime, stem: str = "a") -> Path:
-    """The copy `made` in the folder `into` as if it had been taken at `moment`."""
+    """Copy the copy `made` into a folder as if it had been taken at `moment`."""
     into.mkdir(exist_ok=True)
     name = filenames.copy_name(stem, moment)
     known = manifest.read(made)
@@ -152,19 +152,19 @@ def dated(made: Path, into: Path, moment: datetime, stem: str = "a") -> Path:
 
 
 def unpacked(copy: Path, target: Path) -> Path:
-    """The database in `copy`, by another gzip than ours."""
+    """Unpack a copy to `target`, with a gzip that is not ours."""
     target.write_bytes(gzip.decompress(copy.read_bytes()))
     return target
 
 
 def ours(folder: Path) -> list[str]:
-    """Every name in `folder` but the lock's."""
+    """Return all names in `folder` except the lock's."""
     return sorted(name for name in os.listdir(folder) if name != ".nightshift.lock")
 
 
 @contextmanager
 def a_small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of `size` at `folder`; skips where it may not be mounted."""
+    """Mount a file system of `size` at `folder`; skip where that is not allowed."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:

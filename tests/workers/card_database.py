@@ -1,4 +1,4 @@
-"""Databases as sync makes them, and ways to damage them, for the tests of the rounds."""
+"""Databases as sync makes them, and ways to damage them, for the tests of the daily checks."""
 
 import os
 import sqlite3
@@ -10,7 +10,7 @@ import pytest
 from tests.workers.catalogue_folder import a_report, two_sets
 from workers import sync
 
-# What may stand in the place of a database, and what is said of it.
+# What may be found in place of a database, and its error message.
 no_database = pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -24,7 +24,7 @@ no_database = pytest.mark.parametrize(
 
 
 def card_database(folder: Path) -> Path:
-    """Two sets of two cards each, in WAL mode, the log emptied."""
+    """Create a database of two sets of two cards each, in WAL mode with an empty WAL."""
     path = folder / "cards.db"
     params = sync.Params(str(two_sets(folder / "catalogue").root), path)
     sync.missing_sets(params, a_report())
@@ -33,7 +33,7 @@ def card_database(folder: Path) -> Path:
 
 
 def with_pages(path: Path, rows: int = 5000) -> Path:
-    """The database at `path` with one more table of many pages, `pad`, and an index."""
+    """Add a table of many pages, `pad`, and an index to the database at `path`."""
     with closing(sqlite3.connect(path)) as database:
         database.execute("CREATE TABLE pad (id INTEGER PRIMARY KEY, word TEXT)")
         database.execute("CREATE INDEX pad_by_word ON pad (word)")
@@ -48,7 +48,7 @@ def with_pages(path: Path, rows: int = 5000) -> Path:
 
 
 def with_a_collation(path: Path) -> Path:
-    """A database with an index that only the program which made it can read."""
+    """Create a database with an index that only the program that made it can read."""
     with closing(sqlite3.connect(path)) as database:
         database.create_collation("ours", lambda a, b: (a > b) - (a < b))
         database.execute("CREATE TABLE names (name TEXT COLLATE ours UNIQUE)")
@@ -58,7 +58,7 @@ def with_a_collation(path: Path) -> Path:
 
 
 def break_pages(path: Path, table: str = "pad", pages: int = 3) -> None:
-    """Write noise over pages in the middle of `table`, as a bad disk would."""
+    """Write noise over pages in the middle of `table`, as a bad disk does."""
     with closing(sqlite3.connect(path)) as database:
         (size,) = database.execute("PRAGMA page_size").fetchone()
         (root,) = database.execute(

@@ -17,7 +17,7 @@ Entry = dict[str, Any]
 
 
 def a_set(set_id: str, released: str = "2020/01/01", /, **fields: Any) -> Entry:
-    """A set that is right; `fields` replace or add."""
+    """Return a valid set; `fields` replace or add keys."""
     return {
         "id": set_id,
         "name": f"Set {set_id}",
@@ -32,7 +32,7 @@ def a_set(set_id: str, released: str = "2020/01/01", /, **fields: Any) -> Entry:
 
 
 def a_card(set_id: str, number: str, /, **fields: Any) -> Entry:
-    """A card that is right; `fields` replace or add."""
+    """Return a valid card; `fields` replace or add keys."""
     return {
         "id": f"{set_id}-{number}",
         "name": f"Card {number}",
@@ -70,12 +70,12 @@ class Catalogue:
         path.write_text(text)
 
     def cards_path(self, set_id: str) -> Path:
-        """Where a set's cards stand."""
+        """Return the path of a set's cards."""
         return self.root / "cards" / f"{set_id}.d" / "cards.json"
 
 
 def two_sets(root: Path) -> Catalogue:
-    """`new1` (2021) and `old1` (2019), two cards each."""
+    """Create a catalogue with `new1` (2021) and `old1` (2019), two cards each."""
     return Catalogue(
         root,
         [a_set("old1", "2019/01/01"), a_set("new1", "2021/01/01")],
@@ -85,42 +85,42 @@ def two_sets(root: Path) -> Catalogue:
 
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Catalogue:
-    """Two sets of two cards each."""
+    """Create a catalogue with two sets of two cards each."""
     return two_sets(tmp_path / "catalogue")
 
 
 @pytest.fixture
 def params(catalogue: Catalogue, tmp_path: Path) -> Params:
-    """That catalogue into a database that is not there yet, a page for each entry."""
+    """Return parameters for that catalogue and a new database, one entry on each page."""
     return Params(str(catalogue.root), tmp_path / "cards.db", batch_size=1)
 
 
 @pytest.fixture
 def synced(params: Params) -> Path:
-    """The database after a first sync."""
+    """Return the parameters after a first sync."""
     missing_sets(params, a_report())
     missing_cards(params, a_report())
     return params.database
 
 
 def pruning(params: Params) -> Params:
-    """The same work, but what has vanished goes."""
+    """Return the same parameters with `prune`, which deletes vanished entries."""
     return Params(params.catalogue, params.database, prune=True)
 
 
 def a_report(received: list[Message] | None = None, dry_run: bool = False) -> Report:
-    """A report that collects what is said."""
+    """Return a report that collects all messages in `received`."""
     messages: list[Message] = [] if received is None else received
     return Report(messages.append, datetime(2026, 2, 9, tzinfo=UTC), dry_run=dry_run)
 
 
 def logged(received: list[Message]) -> str:
-    """All log lines of `received`, one string."""
+    """Return all log lines of `received` as one string."""
     return "\n".join(one.text for one in received if isinstance(one, Log))
 
 
 def failure_of(work: Callable[[Params, Report], Any], params: Params) -> WorkerError:
-    """How a run failed; a run that does not fail is a failed test."""
+    """Return the error of a run that must fail."""
     try:
         result = work(params, a_report())
     except WorkerError as failed:
@@ -129,7 +129,7 @@ def failure_of(work: Callable[[Params, Report], Any], params: Params) -> WorkerE
 
 
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    """What `query` answers on the database at `path`."""
+    """Return the rows of `query` on the database at `path`."""
     database = sqlite3.connect(path)
     try:
         return database.execute(query).fetchall()
@@ -138,7 +138,7 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 def execute(path: Path, statement: str) -> None:
-    """A change made by hand, as with the sqlite3 shell: foreign keys off."""
+    """Execute a statement as the sqlite3 shell does: foreign keys are off."""
     database = sqlite3.connect(path)
     with database:
         database.execute(statement)
@@ -154,5 +154,5 @@ CONTENT = (
 
 
 def content(path: Path) -> list[list[tuple[Any, ...]]]:
-    """All that a sync writes, but when it was."""
+    """Return everything that a sync writes, except times."""
     return [rows(path, query) for query in CONTENT]

@@ -1,4 +1,4 @@
-"""A real local HTTP server with the pages of a catalogue's API."""
+"""A local HTTP server with the pages of a catalogue's API."""
 
 import json
 import threading
@@ -14,12 +14,11 @@ from tests.workers.catalogue_folder import Entry
 
 @dataclass
 class Served:
-    """What the server has, and what it was asked.
+    """Content and behaviour of the server, and the requests that it received.
 
-    replies: (status, headers) to give first, one a request, before it answers
-    as it should. failing: sets whose cards
-    always get a 503, and its headers. lies: added to
-    totalCount. asked: (path, query, X-Api-Key) of each request.
+    replies: (status, headers) of the next requests, before normal answers. failing: sets whose
+    cards always get a 503, with its headers. lies: added to totalCount. asked: (path, query,
+    X-Api-Key) of each request.
     """
 
     sets: list[Entry]
@@ -32,7 +31,7 @@ class Served:
     asked: list[tuple[str, dict[str, str], str | None]] = field(default_factory=list)
 
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of one request."""
+        """Return status, headers and body for one request."""
         if self.replies:
             status, headers = self.replies.pop(0)
             return status, headers, b"{}"
@@ -57,9 +56,9 @@ class Served:
 
 @contextmanager
 def serving(served: Served) -> Iterator[Served]:
-    """`served` behind 127.0.0.1; its `url` is set."""
+    """Serve `served` on 127.0.0.1 and set its `url`."""
 
-    class Door(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = -1  # headers and body in one packet: two would wait 40 ms for an ACK
 
@@ -78,7 +77,7 @@ def serving(served: Served) -> Iterator[Served]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""Fixtures that several tests of workers share; a file with another source has its own."""
+"""Fixtures shared by the tests of workers; a file that needs another source defines its own."""
 
 from tests.workers.catalogue_folder import catalogue, params, synced
 from tests.workers.fixtures_places import s3, sftp

@@ -1,7 +1,6 @@
-"""Two databases side by side, for the tests of replication.
+"""A SQLite source and a PostgreSQL target, for the tests of replication.
 
-`unequal` compares them value by value in Python, by a way that shares nothing
-with the worker: it is the judge.
+`unequal` compares them value by value in Python, with no code of the worker.
 """
 
 import sqlite3
@@ -23,52 +22,52 @@ OURS = "nightshift_"
 
 
 def a_report(said: list[Message] | None = None, **more: Any) -> Report:
-    """A report whose messages land in `said`."""
+    """Return a report that collects its messages in `said`."""
     received = [] if said is None else said
     return Report(received.append, datetime.now(UTC), **more)
 
 
 def a_source(path: Path, script: str) -> Path:
-    """A database made by `script`."""
+    """Create a database by executing `script`."""
     with closing(sqlite3.connect(path)) as database:
         database.executescript(script)
     return path
 
 
 def write(path: Path, script: str) -> None:
-    """One transaction of changes."""
+    """Execute `script` in one transaction."""
     a_source(path, f"BEGIN; {script}; COMMIT")
 
 
 def a_job(path: Path, dsn: str, /, **more: Any) -> replication.Params:
-    """What a replication is reported; small tables may lose all of their rows."""
+    """Return the parameters of a replication; small tables may lose all of their rows."""
     return replication.Params(path, dsn, **{"max_delete": "100%", **more})
 
 
 def run(path: Path, dsn: str, /, **more: Any) -> dict[str, Any]:
-    """A replication of `path`."""
+    """Replicate `path` and return the result."""
     return replication.run(a_job(path, dsn, **more), a_report())
 
 
 def logged(path: Path, dsn: str, /, **more: Any) -> str:
-    """What a replication logged."""
+    """Replicate and return the log."""
     return said_by(a_job(path, dsn, **more), a_report)
 
 
 def dry(path: Path, dsn: str, /, **more: Any) -> str:
-    """What a dry run logged."""
+    """Return the log of a dry run."""
     return said_by(a_job(path, dsn, **more), lambda said: a_report(said, dry_run=True))
 
 
 def said_by(job: replication.Params, report: Callable[[list[Message]], Report]) -> str:
-    """What a job logged with this report."""
+    """Return the log of a job with this report."""
     said: list[Message] = []
     replication.run(job, report(said))
     return "\n".join(message.text for message in said if isinstance(message, Log))
 
 
 def planned(path: Path, dsn: str, /, **more: Any) -> tuple[str, dict[str, Any]]:
-    """What a dry run logged, and its result."""
+    """Return the log and the result of a dry run."""
     said: list[Message] = []
     params = replication.Params(path, dsn, **more)
     result = replication.run(params, a_report(said, dry_run=True))
@@ -76,21 +75,21 @@ def planned(path: Path, dsn: str, /, **more: Any) -> tuple[str, dict[str, Any]]:
 
 
 def failure(path: Path, dsn: str, /, **more: Any) -> WorkerError:
-    """How a replication failed; one that does not is a failed test."""
+    """Return the error of a replication that must fail."""
     with pytest.raises(WorkerError) as failed:
         run(path, dsn, **more)
     return failed.value
 
 
 def sql(dsn: str, statement: str) -> list[tuple[Any, ...]]:
-    """What PostgreSQL answers."""
+    """Return the rows of a statement in PostgreSQL."""
     with psycopg.connect(dsn, autocommit=True) as client:
         cursor = client.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
 
 def types(dsn: str, table: str) -> dict[str, str]:
-    """A table's columns in PostgreSQL."""
+    """Return the columns of a table in PostgreSQL, with their types."""
     return dict(
         sql(
             dsn,
@@ -101,7 +100,7 @@ def types(dsn: str, table: str) -> dict[str, str]:
 
 
 def unequal(path: Path, dsn: str, schema: str = "public") -> dict[str, Any]:
-    """By table, the rows that only one side has; empty: they are equal."""
+    """Return by table the rows that only one side has; empty if both are equal."""
     found = {}
     with closing(sqlite3.connect(path)) as source, psycopg.connect(dsn) as target:
         query = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"

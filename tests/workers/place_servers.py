@@ -1,7 +1,7 @@
-"""Real servers for copies that leave the machine: Azure's words, and OpenSSH's.
+"""Servers for places outside the machine: Azure's API, and OpenSSH.
 
-Each is a process of its own on a loopback port. Where one cannot be had, the tests that
-need it are skipped with the reason.
+Each is a process on a loopback port. Where its program is missing, the tests that need it are
+skipped with the reason.
 """
 
 import base64
@@ -30,7 +30,7 @@ AZURITE = shutil.which("azurite-blob")
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
-# The account that Microsoft documents for this server, with its public key.
+# The documented account of this test server, whose key is public.
 AZURE_ACCOUNT = "devstoreaccount1"
 AZURE_KEY = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -39,7 +39,7 @@ AZURE_KEY = (
 
 @dataclass(frozen=True)
 class AzureServer:
-    """Azurite, Microsoft's own server for tests that speaks Azure Blob Storage."""
+    """Azurite, Microsoft's own test server, which speaks Azure Blob Storage."""
 
     url: str
     log: Path
@@ -58,7 +58,7 @@ class AzureServer:
 
     @property
     def environ(self) -> dict[str, str]:
-        """Return what the job's `env` has to say."""
+        """Return the environment that the job's `env` must set."""
         return {
             "AZURE_STORAGE_ACCOUNT_NAME": AZURE_ACCOUNT,
             "AZURE_STORAGE_ACCOUNT_KEY": AZURE_KEY,
@@ -69,7 +69,7 @@ class AzureServer:
 
 @contextmanager
 def azure_server(room: Path) -> Iterator[AzureServer]:
-    """Start a server in a process of its own; skips without one."""
+    """Start the server in a process; skip where there is none."""
     if AZURITE is None or find_spec("obstore") is None:
         pytest.skip("azurite is not installed (npm install --global azurite), or obstore is not")
     port = free_port()
@@ -89,14 +89,14 @@ def azure_server(room: Path) -> Iterator[AzureServer]:
 
 @dataclass(frozen=True)
 class SftpServer:
-    """OpenSSH's own server with internal-sftp, and a user's configuration that reaches it."""
+    """OpenSSH's own server with internal-sftp, and a client configuration that reaches it."""
 
     port: int
     config: Path
     process: "subprocess.Popen[bytes]"
 
     def place(self, folder: Path, **more: Any) -> Place:
-        """Return the place that is that folder."""
+        """Return the place for that folder."""
         named = str(folder).replace("%", "%25").replace("#", "%23").replace("?", "%3F")
         to = f"sftp://127.0.0.1:{self.port}{named}"
         return Place(to, **({"ssh_config": self.config, "answer": 20.0} | more))
@@ -104,7 +104,7 @@ class SftpServer:
 
 @contextmanager
 def sftp_server(room: Path) -> Iterator[SftpServer]:
-    """Start a server with keys of its own in the folder `room`; skips without one."""
+    """Start a server with its own keys in the folder `room`; skip where there is none."""
     if SSHD is None or shutil.which("sftp") is None:
         pytest.skip("openssh-server or openssh-client is not installed")
     for name in ("host", "user"):
@@ -124,7 +124,7 @@ def sftp_server(room: Path) -> Iterator[SftpServer]:
         "StrictHostKeyChecking yes\nKexAlgorithms curve25519-sha256\n"
     )
     if os.geteuid() == 0:
-        # Debian's unit makes it; without it the server refuses to start.
+        # Debian's unit creates this folder; without it the server refuses to start.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     command = [SSHD, "-D", "-e", "-f", str(room / "sshd_config")]
     with (

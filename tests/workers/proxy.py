@@ -1,4 +1,4 @@
-"""A TCP proxy before a server that can be a bad network."""
+"""A TCP proxy that simulates a bad network before a server."""
 
 import re
 import socket
@@ -8,18 +8,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# The message that says which process of the server works for a session.
+# The message with the backend pid of a session.
 BACKEND_KEY = re.compile(rb"(K\0\0\0\x0c)....", re.DOTALL)
 
 
 @dataclass
 class Proxy:
-    """What happens to bytes on their way; all may be changed while it runs.
+    """A proxy and its faults, which may be changed while it runs.
 
-    server: its socket of UNIX, or its port on 127.0.0.1.
-    cut_after, swallow_after, spoil_after: so many bytes both ways together; the
-    connections end, all that follows vanishes, or one bit is changed. delay_s: before
-    each piece. pools: it gives sessions numbers of its own, as a pooler of connections does.
+    server: path of its UNIX socket, or its port on 127.0.0.1.
+    cut_after, swallow_after, spoil_after: after so many bytes, both ways counted together, the
+    connections end, all further bytes are dropped, or one bit is changed. delay_s: before each
+    piece. pools: it replaces the pids of backends, as a connection pooler does.
     """
 
     server: Path | int
@@ -34,17 +34,17 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """Where it listens, on 127.0.0.1."""
+        """Return the port on 127.0.0.1 on which it listens."""
         return int(self.listener.getsockname()[1])
 
     def serve(self) -> None:
-        """Take connections until the listener is closed."""
+        """Accept connections until the listener is closed."""
         with suppress(OSError):
             while True:
                 client, _ = self.listener.accept()
                 try:
                     server = self.connected()
-                except OSError:  # the server is down: so is this way to it
+                except OSError:  # the server is down, so the proxy refuses too
                     client.close()
                     continue
                 for pair in ((client, server), (server, client)):
@@ -63,7 +63,7 @@ class Proxy:
         return server
 
     def carry(self, here: socket.socket, there: socket.socket) -> None:
-        """Bytes from one end to the other, as far as they are let."""
+        """Forward bytes from one end to the other, subject to the faults."""
         with suppress(OSError):
             while data := here.recv(4096):
                 self.over.wait(self.delay_s)
@@ -86,7 +86,7 @@ class Proxy:
 
 @contextmanager
 def proxied(dsn: str, **faults: float) -> Iterator[tuple[Proxy, str]]:
-    """A proxy before the PostgreSQL of `dsn`, and the DSN through it."""
+    """Yield a proxy before the PostgreSQL of `dsn`, and the DSN through it."""
     folder = re.search(r"host=(\S+)", dsn)
     assert folder
     with running(Proxy(Path(folder[1]) / ".s.PGSQL.5432", **faults)) as proxy:  # type: ignore[arg-type]

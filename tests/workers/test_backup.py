@@ -1,4 +1,4 @@
-"""A backup of a real database: what it writes, says, sweeps and leaves alone."""
+"""Backups of a real database: files, messages, removed leftovers, files left alone."""
 
 import json
 import os
@@ -126,7 +126,7 @@ def test_what_lies_in_the_log_only_is_in_the_copy(source, copies):
             "import sys; from tests.workers.backup_folder import run; from pathlib import Path;"
         )
         script += "print(run(Path(sys.argv[1]), Path(sys.argv[2]))['rows'])"
-        # In a process of its own, as a worker is: POSIX locks are a process's.
+        # In its own process, as a worker is, because POSIX locks belong to a process.
         command = [sys.executable, "-c", script, source, copies]
         counted = subprocess.run(command, capture_output=True, text=True, check=True)
 

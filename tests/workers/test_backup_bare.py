@@ -1,4 +1,4 @@
-"""A copy on a machine that has nothing else: read-only, without what stood beside it, renamed."""
+"""A copy without its environment: read-only, without companion files, renamed."""
 
 import gzip
 import os
@@ -34,14 +34,14 @@ def copy(tmp_path):
 
 @pytest.fixture
 def lone(copy, tmp_path):
-    """The copy alone, under its own name."""
+    """Return the copy alone, under its own name."""
     (tmp_path / "lone").mkdir()
     return shutil.copy(copy, tmp_path / "lone") and tmp_path / "lone" / copy.name
 
 
 @contextmanager
 def read_only(directory):
-    """A file system that is mounted for reading, with what was in `directory`."""
+    """Mount a read-only file system with the content of `directory`."""
     kept = shutil.copytree(directory, directory.with_name("kept"))
     shutil.rmtree(directory)
     with a_small_disk(directory, "20M") as disk:

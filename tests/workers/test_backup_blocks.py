@@ -1,4 +1,4 @@
-"""A copy is packed and unpacked in blocks on several cores, with the result of one inflater."""
+"""Copies packed and unpacked in blocks on several cores, with the result of one inflater."""
 
 import gzip
 import os
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from workers.backup import gzip_codec, stream
 from workers.backup.stream import BLOCK_BYTES, Sums, Unpacked
 
-# Blocks that compress well, hardly, and not at all; the last one is short.
+# Blocks that compress well, slightly, and not at all; the last one is short.
 CONTENT = (
     b"card " * 100_000
     + bytes(range(256)) * 4000
@@ -76,7 +76,7 @@ def test_on_one_core_the_result_is_the_same(copy, monkeypatch):
 @given(place=st.integers(0), bit=st.integers(0, 7))
 def test_a_changed_bit_is_refused_or_gives_another_hash(copy, place, bit):
     place %= len(copy.whole)
-    # gunzip ignores the time of the header, and so does the trailer's checksum.
+    # gunzip ignores the time in the header, and so does the trailer's checksum.
     assume(place > 3)
     damaged = bytearray(copy.whole)
     damaged[place] ^= 1 << bit
@@ -109,7 +109,7 @@ def test_blocks_that_end_elsewhere_are_refused_or_change_nothing(copy, number, s
         _, content = unpacked(copy.whole, tuple(sizes), len(CONTENT))
     except stream.BadCopyError:
         return
-    # The empty block at the end of each is 5 bytes, and may as well begin the next.
+    # The empty block at the end of each is 5 bytes, and may also begin the next one.
     assert (shift, content) == (-5, CONTENT)
 
 

@@ -1,4 +1,4 @@
-"""Clocks that were wrong: a later copy has the later name and is the latest."""
+"""Wrong clocks: a later copy has a later name and is the latest."""
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def now():
 
 
 def a_copy_made_ahead(source, copies, by):
-    """A copy whose name and manifest were made while the clock was ahead."""
+    """Return a copy whose name and manifest were made while the clock was ahead."""
     run(source, copies)
     made = the_copy(copies)
     manifest = read(made)
@@ -50,7 +50,7 @@ def a_copy_made_ahead(source, copies, by):
 
 
 def grown(source):
-    """The database with one move more."""
+    """Add one move to the database."""
     import sqlite3
 
     with sqlite3.connect(source) as database:
@@ -59,7 +59,7 @@ def grown(source):
 
 
 def count(copies, target):
-    """The moves in the latest copy."""
+    """Return the number of moves in the latest copy."""
     wanted = restore.Params(target, directory=copies)
     restore.run(wanted, a_report())
     return rows(target, "SELECT count(*) FROM moves")[0][0]

@@ -1,4 +1,4 @@
-"""Disks that lie, neighbours that meddle, locks that come and go: each is noticed and named."""
+"""Lying disks, interfering programs, locks that come and go: each is detected and named."""
 
 import os
 import sqlite3
@@ -65,14 +65,14 @@ def test_a_database_that_ends_too_early_is_no_copy():
 
 
 def test_anyone_who_writes_to_the_main_file_in_spite_of_our_lock_is_noticed(source, tmp_path):
-    def meddled() -> None:
+    def altered_meanwhile() -> None:
         with snapshot(source, tmp_path / "x.scratch-", lambda: None) as shot:
             assert shot.method == "frozen"
             os.pwrite(meddler.fileno(), b"SQLite", 0)
 
-    # Kept open: closing it there would drop SQLite's locks.
+    # Kept open: closing it in this process would drop SQLite's locks.
     with open(source, "r+b") as meddler, pytest.raises(BackupError, match="in spite of our lock"):
-        meddled()
+        altered_meanwhile()
 
 
 def test_a_key_that_does_not_fit_its_parent_counts_as_a_violation(tmp_path):

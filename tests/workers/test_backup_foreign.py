@@ -1,4 +1,4 @@
-"""Sound databases of other programs, of which our SQLite cannot check everything."""
+"""Valid databases of other programs that our SQLite cannot check completely."""
 
 import sqlite3
 from contextlib import closing
@@ -42,7 +42,7 @@ NEEDS_FUNCTION = {
 
 
 def a_foreign_database(path, table, more, **pragmas):
-    """A database whose program has a collation and a function that we have not."""
+    """Create a database whose program has a collation and a function that we lack."""
     with closing(sqlite3.connect(path)) as theirs:
         theirs.create_collation(
             "unicase", lambda a, b: (a.lower() > b.lower()) - (a.lower() < b.lower())
@@ -61,13 +61,13 @@ def a_foreign_database(path, table, more, **pragmas):
 
 
 def pages(path):
-    """All bytes but SQLite's counters of changes, which a copy by its own backup call raises."""
+    """Return all bytes except SQLite's change counters, which its backup call increments."""
     content = path.read_bytes()
     return content[:24] + content[28:40] + content[44:92] + content[96:]
 
 
 def backed_up(source, copies):
-    """Result, log and manifest of a backup that must be exact."""
+    """Return result, log and manifest of a backup that must be exact."""
     received = []
     result = backup.run(backup.Params(source, copies), a_report(received))
     (copy,) = listing.list_backups(copies)
@@ -107,7 +107,7 @@ def test_what_needs_the_owners_function_is_copied_and_said(tmp_path, case):
 
 
 def altered(path, *statements):
-    """The schema or content at `path`, changed past SQLite's own checks."""
+    """Change the schema or content at `path`, bypassing SQLite's own checks."""
     with closing(sqlite3.connect(path)) as theirs:
         theirs.execute("PRAGMA writable_schema = ON")
         for statement in statements:
@@ -123,7 +123,7 @@ def made(path, script):
 
 
 def renamed(table, bytes_):
-    """A statement that gives a table a name of these bytes, and its column `x` likewise."""
+    """Return a statement that gives a table, and its column `x`, a name of these bytes."""
     old, new = table.encode().hex(), bytes_.hex()
     sql = f"CREATE TABLE {table} (x, y)".replace(table, "%").encode()
     sql = sql.replace(b"%", bytes_).replace(b"x", bytes_).hex()
@@ -191,7 +191,7 @@ def test_virtual_tables_of_unknown_modules_are_copied_with_what_they_store(tmp_p
 
     result, _, manifest = backed_up(source, tmp_path / "copies")
 
-    # Since 3.44 a check of the whole database opens tables of FTS; then each is checked alone.
+    # Since 3.44 a check of the whole database opens FTS tables; then each is checked alone.
     unchecked = "pages that belong to no table" if sqlite3.sqlite_version_info >= (3, 44) else ""
     assert (result["unchecked"], manifest.rows) == (unchecked, {"words_vocab": 1})
 

@@ -1,4 +1,4 @@
-"""Killed, or without power, at any moment: no file has a final name that does not verify."""
+"""Kills and power cuts at any time: every file with a final name verifies."""
 
 import os
 import random
@@ -25,7 +25,7 @@ while True:
     print(backup.run(wanted, Report(lambda _: None, datetime.now(UTC)))["file"], flush=True)
 """
 
-# SIGKILL just before the n-th change of a name: more exact than any clock.
+# SIGKILL just before the n-th rename: more exact than any clock.
 AT_A_NAME = """
 import os, signal, sys
 from pathlib import Path
@@ -49,7 +49,7 @@ else:
 
 
 def killed_after(source, copies, seconds):
-    """The copies that a service finished before it got SIGKILL."""
+    """Return the copies that a worker finished before it got SIGKILL."""
     command = [sys.executable, "-c", DRIVER, str(source), str(copies)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout
@@ -84,13 +84,13 @@ def test_a_killed_backup_leaves_only_copies_that_verify(tmp_path, wal):
             )
         run(source, copies)
 
-    assert cut, "no kill came in the midst of a copy"
+    assert cut, "no kill came during a copy"
     names = [one.path.name for one in listing.list_backups(copies)]
     assert ours(copies) == sorted(f"{n}{end}" for n in names for end in ("", ".json", ".sha256"))
 
 
-def papers_of(copies):
-    """What is under a final name, copy by copy; each of three files, or it is no copy yet."""
+def verified_names(copies):
+    """Verify all complete copies, which consist of three files, and return their names."""
     found = listing.list_backups(copies) if copies.exists() else []
     for one in found:
         assert verify.verify(one.path)
@@ -104,10 +104,10 @@ def test_a_backup_killed_before_its_copy_has_a_name_leaves_what_the_next_sweeps(
     left = os.listdir(copies)
 
     assert ended.returncode == -signal.SIGKILL
-    assert papers_of(copies) == []
+    assert verified_names(copies) == []
     assert len(left) > 1
     run(source, copies)
-    assert len(ours(copies)) == 3 * len(papers_of(copies)) == 3
+    assert len(ours(copies)) == 3 * len(verified_names(copies)) == 3
 
 
 @pytest.mark.long
@@ -118,14 +118,14 @@ def test_a_backup_killed_before_any_change_of_a_name_leaves_copies_that_verify(t
     for moment in range(20):
         command = [sys.executable, "-c", AT_A_NAME, str(moment), "backup", source, copies]
         ended = subprocess.run(command).returncode
-        seen.append(len(papers_of(copies)))
+        seen.append(len(verified_names(copies)))
         if ended == 0:
             break
 
     assert ended == 0
     assert moment >= 4
     assert seen == sorted(seen)
-    assert len(ours(copies)) == 3 * len(papers_of(copies))
+    assert len(ours(copies)) == 3 * len(verified_names(copies))
 
 
 @pytest.mark.long
@@ -136,12 +136,12 @@ def test_a_rotation_killed_before_any_change_of_a_name_leaves_copies_that_verify
     for moment in range(20):
         command = [sys.executable, "-c", AT_A_NAME, str(moment), "rotation", source, copies]
         ended = subprocess.run(command).returncode
-        assert made[-1] in papers_of(copies)
+        assert made[-1] in verified_names(copies)
         if ended == 0:
             break
 
     assert ended == 0
-    assert papers_of(copies) == made[-1:]
+    assert verified_names(copies) == made[-1:]
     run(source, copies)
     assert len(ours(copies)) == 3 * 2
 
@@ -179,7 +179,7 @@ def test_a_power_cut_leaves_only_copies_that_verify(tmp_path):
 
 
 def proven_after(image, folder):
-    """How many copies the disk has after the cut, all of which verify."""
+    """Verify all copies on the disk after the cut, and return how many there are."""
     with a_disk_image(image, folder):
         found = listing.list_backups(folder / "copies") if (folder / "copies").exists() else []
         for one in found:

@@ -1,4 +1,4 @@
-"""What names, manifests, gzip blocks and times of day say; nothing of it needs a disk."""
+"""Names, manifests, gzip blocks and times of day, without a disk."""
 
 import dataclasses
 import gzip

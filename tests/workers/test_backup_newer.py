@@ -13,7 +13,7 @@ from workers.backup import restore, verify
 
 
 def written_by(source, number):
-    """The file says that the SQLite of this number wrote to it last."""
+    """Mark the file as last written by the SQLite of this number."""
     with open(source, "r+b") as file:
         file.seek(96)
         file.write(number.to_bytes(4, "big"))

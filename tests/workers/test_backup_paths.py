@@ -1,4 +1,4 @@
-"""Paths nobody thought of: each is backed up, proven and restored like any other."""
+"""Unusual paths: each is backed up, verified and restored like any other."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ CHECKS = "sha256sum --quiet -c -- *.sha256 && gunzip --test -- *.gz"
 def test_an_awkward_name_goes_all_the_way(tmp_path, name, wal):
     room = tmp_path / "d#?r %41"
     room.mkdir()
-    # Made elsewhere: the test's own sqlite3 would take some of them for URIs.
+    # Created under a plain name: the test's own sqlite3 would take some of them for URIs.
     source = a_database(tmp_path / "made.db", rows=30, wal=wal).rename(room / name)
     folder, target = room / "c#?pies %20", room / f"restored {name}"
 

@@ -1,4 +1,4 @@
-"""What is not backed up, and what cannot be written: named, with numbers, nothing left."""
+"""Refused backups and failed writes: named, with numbers, and nothing is left over."""
 
 import os
 import sqlite3

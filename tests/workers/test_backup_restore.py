@@ -1,4 +1,4 @@
-"""A copy back into use: beside, or into a database that others go on writing to."""
+"""Restores: beside the database, or into one that others go on writing to."""
 
 import os
 import random
@@ -44,7 +44,7 @@ def copies(tmp_path):
 
 @pytest.fixture
 def copy(tmp_path, copies):
-    """A copy with 500 moves of a database that has 503 by now."""
+    """Return a copy with 500 moves of a database that now has 503."""
     run(a_database(tmp_path / "cards.db", rows=500), copies)
     grown(tmp_path / "cards.db")
     return the_copy(copies)
@@ -87,7 +87,7 @@ def test_a_writer_connected_throughout_reads_the_restored_rows_and_writes_on(
     run(source, copies)
     copy = the_copy(copies)
 
-    # Under a rollback journal a writer without any pause would starve this test's own reading.
+    # Under a rollback journal a writer without any pause would block this test's own reads.
     with a_writer(source, 0.0 if wal else 0.003) as writing:
         until(lambda: rows(source, COUNT)[0][0] > 20_100)
         done = restore.restore(copy, source, force=True)
@@ -95,7 +95,7 @@ def test_a_writer_connected_throughout_reads_the_restored_rows_and_writes_on(
         until(lambda: rows(source, COUNT)[0][0] > just_after + 50)
 
     kept = rows(done.aside, COUNT)[0][0]
-    # Not one commit is lost: those before are aside, those after are in the database.
+    # No commit is lost: earlier ones are in the replaced database, later ones in the new one.
     assert kept > 20_100
     assert kept - 20_000 + writing.rows - 20_000 == writing.commits
     assert rows(source, BROKEN) == rows(done.aside, BROKEN) == []
@@ -154,7 +154,7 @@ def test_killed_at_any_moment_the_target_is_as_before_or_after(tmp_path, copies,
 
     assert killed, "no kill came in time"
     assert rows(source, COUNT) == [(10_000,)]
-    # What the killed ones left is gone, but for what they kept aside.
+    # The leftovers of the killed ones are removed, except the databases they set aside.
     left = [name for name in ours(tmp_path) if ".restore-" in name]
     assert left == []
 

@@ -1,4 +1,4 @@
-"""Whatever happens to a copy or to what stands beside it is found and named."""
+"""Damage to a copy or its companion files is found and named."""
 
 import dataclasses
 import hashlib
@@ -25,7 +25,7 @@ from workers.report import WorkerError
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Two copies of two databases, to be copied by each test that spoils them."""
+    """Make two copies of two databases; each test that damages them copies them first."""
     room = tmp_path_factory.mktemp("made")
     for name, rows in (("one", 300), ("two", 40)):
         run(a_database(room / f"{name}.db", rows=rows), room / "copies")
@@ -52,7 +52,7 @@ def beside(copy, ending):
 
 
 def damage(copy):
-    """What is said of the copy."""
+    """Return the error about the copy."""
     with pytest.raises(DamagedBackupError) as damaged:
         verify.verify(copy)
     return damaged.value.what
@@ -79,7 +79,7 @@ def test_any_flipped_bit_of_a_copy_is_found(copy, step):
     print(f"seed {seed}")
     dice, size = random.Random(seed), copy.stat().st_size
     whole = copy.read_bytes()
-    # Bits of header and trailer, and some anywhere.
+    # Bits of header and trailer, and some at random.
     places = [*range(0, 80, step), *range(size * 8 - 64, size * 8, step)]
     places += [dice.randrange(size * 8) for _ in range(40 // step)]
 
@@ -296,7 +296,7 @@ def test_only_a_copy_can_be_kept(copies):
 
 
 def rewritten(copy, form):
-    """The sidecar of `copy` as another program writes it."""
+    """Rewrite the sidecar of `copy` as another program writes it."""
     path = beside(copy, filenames.SIDECAR)
     sha256 = path.read_text()[:64]
     path.write_bytes(form.format(hash=sha256, HASH=sha256.upper(), name=copy.name).encode())

@@ -1,4 +1,4 @@
-"""Copies verified side by side: the same verdicts, within the room that the disk has."""
+"""Copies verified in parallel: the same verdicts, within the free space of the disk."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ TWO_CORES = pytest.mark.skipif(parallel.cores() < 2, reason="needs two processor
 
 @pytest.fixture
 def copies(tmp_path):
-    """Five copies: sound, flipped, sound, without a manifest, and one that is not there."""
+    """Make five copies: valid, flipped bit, valid, without a manifest, and a missing one."""
     for name in "abcd":
         run(a_database(tmp_path / f"{name}.db", rows=2000), tmp_path / "copies")
     found = sorted((tmp_path / "copies").glob("*.gz"))
@@ -32,7 +32,7 @@ def copies(tmp_path):
 
 @pytest.fixture
 def new_children():
-    """The children of this process besides those that are there already."""
+    """Return a function that lists children of this process started after this point."""
     before = set(all_children())
     return lambda: sorted(set(all_children()) - before)
 

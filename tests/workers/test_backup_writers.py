@@ -1,4 +1,4 @@
-"""A snapshot of a database that others write to: always finished, always whole."""
+"""Snapshots of a database that others write to: always finished and consistent."""
 
 import os
 import sqlite3
@@ -77,7 +77,7 @@ def test_in_wal_mode_writers_are_held_for_milliseconds_by_measurement(tmp_path):
         held = [run(source, tmp_path / "copies")["writers_held_seconds"] for _ in range(5)]
 
     assert min(held) > 0
-    # The median, since a busy machine may stop any one of them.
+    # The median, because a busy machine may delay any one of them.
     assert sorted(held)[2] < 0.05
 
 
@@ -145,7 +145,7 @@ def test_a_writer_that_holds_its_lock_does_not_stop_the_copy(tmp_path):
 
 
 def test_locks_of_the_snapshot_hold_until_it_is_read(tmp_path):
-    """A checkpoint by another program in the midst of it must not reach the main file."""
+    """A checkpoint by another program during the backup must not change the main file."""
     source = a_database(tmp_path / "busy.db", rows=20_000)
     beside = (
         "import sqlite3, sys; d = sqlite3.connect(sys.argv[1], isolation_level=None);"

@@ -1,4 +1,4 @@
-"""From an assignment to a last word, in a process of its own."""
+"""From assignment to final message, in a separate process."""
 
 import json
 import os
@@ -24,7 +24,7 @@ Play = Callable[..., tuple[int, list[Message], str]]
 
 @pytest.fixture
 def play(tmp_path: Path) -> Play:
-    """Run a module's `run` with these parameters: (status, messages, output)."""
+    """Return a function that runs a module's `run`: (status, messages, output)."""
 
     def run(source: str, worker: str = "mine:run", **assignment: object):
         (tmp_path / "mine.py").write_text(source)
@@ -59,7 +59,7 @@ def play(tmp_path: Path) -> Play:
 
 
 def some_of(rows: list[tuple[object, ...]]) -> list[object]:
-    """Mark all rows but three as long: each is a process."""
+    """Mark all rows but three as long: each needs a process."""
     return [*rows[:3], *(pytest.param(*row, marks=pytest.mark.long) for row in rows[3:])]
 
 

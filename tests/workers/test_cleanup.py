@@ -1,4 +1,4 @@
-"""Cleanup of real databases and folders: what goes, what stays, what is only said."""
+"""Cleanup of real databases and folders: what is removed, kept, or only reported."""
 
 import os
 import sqlite3
@@ -45,7 +45,7 @@ def failure(path, *directories):
 
 
 def left_in(directory, name, moment=OLD):
-    """A file of a killed run; older than a day unless said otherwise."""
+    """Create a leftover of a killed run; older than a day by default."""
     file = directory / name
     file.write_bytes(b"x" * 1000)
     os.utime(file, (moment, moment))
@@ -53,7 +53,7 @@ def left_in(directory, name, moment=OLD):
 
 
 def half_empty(path):
-    """A database with most of its pages free."""
+    """Create a database with mostly free pages."""
     execute(with_pages(path, rows=20_000), "DELETE FROM pad WHERE id > 100")
     return path
 

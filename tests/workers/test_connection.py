@@ -1,4 +1,4 @@
-"""Texts of other programs are any bytes: no connection of ours raises because of them."""
+"""Texts of other programs may be any bytes; our connections never raise because of them."""
 
 import re
 import sqlite3

@@ -1,4 +1,4 @@
-"""What a killed writer left half done is undone by anyone who opens the database next."""
+"""Unfinished changes of a killed writer are rolled back by the next opening of the database."""
 
 import signal
 import sqlite3
@@ -10,7 +10,7 @@ import pytest
 
 from workers import sqlite
 
-# Dies with a journal on disk and half of its pages in the file.
+# Dies with a journal on disk and half of its pages written to the file.
 KILLED = """
 import os, signal, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)

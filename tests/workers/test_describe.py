@@ -1,4 +1,4 @@
-"""What a Params class says of its fields: the form of the page is made of it."""
+"""Descriptions of the fields of a Params class, from which the page builds its form."""
 
 from dataclasses import dataclass, field
 from enum import Enum

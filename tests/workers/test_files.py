@@ -1,4 +1,4 @@
-"""Small files of any kind, locks with an owner, and the space on a volume."""
+"""Small files, locks with an owner, and the free space of a volume."""
 
 import os
 import shutil
@@ -89,7 +89,7 @@ def test_a_lock_file_with_any_content_names_another_process(file):
 def test_the_space_of_a_volume_is_that_of_df(tmp_path):
     found, known = volume.space(tmp_path), shutil.disk_usage(tmp_path)
 
-    # Other programs write meanwhile.
+    # Other programs write at the same time.
     assert found.free_bytes == pytest.approx(known.free, rel=0.2)
     assert found.used_bytes == pytest.approx(known.used, rel=0.2)
 

@@ -1,4 +1,4 @@
-"""No text of a database, path, catalogue or error is a template, a format, markup or SQL."""
+"""Foreign text in databases, paths, catalogues and errors: no template, format, markup or SQL."""
 
 import ast
 import errno
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.workers.catalogue_folder import Catalogue, a_card, a_report, a_set
-from tests.workers.fixtures_health import CALM
+from tests.workers.fixtures_health import GENEROUS
 from tests.workers.fixtures_replication import unequal
 from workers import backup, cleanup, health, integrity, params, replication, rotation, sync
 from workers.backup import restore
@@ -38,7 +38,7 @@ TEXTS = {
 }
 
 
-# One for each way of being read as more than a text; the others are left to longer runs.
+# One for each kind of interpretation; the others are left to longer runs.
 SAMPLE = {"attribute", "percent", "rich", "sql", "line"}
 
 
@@ -55,7 +55,7 @@ def text(request, monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path, text):
-    """A folder that is called so, as far as a folder can be."""
+    """Create a folder named after the text, as far as a file name allows."""
     made = tmp_path / text.replace("/", "|").replace("\n", " ")
     made.mkdir()
     return made
@@ -63,7 +63,7 @@ def folder(tmp_path, text):
 
 @pytest.fixture
 def path(folder, text):
-    """A database full of the text: in its name, its tables, columns, values and keys."""
+    """Create a database with the text in its name, tables, columns, values and keys."""
     name = text.replace("/", "|").replace("\n", " ").replace("\r", " ").replace("\x1b", " ")
     path = folder / f"{name}.db"
     table, column = quoted(f"t {text}"), quoted(f"c {text}")
@@ -82,19 +82,19 @@ def quoted(name):
 
 
 def shown(text):
-    """How integrity writes a text: on one line."""
+    """Return the text as integrity writes it: on one line."""
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def said(received, result=None):
-    """Everything that a worker said, as one text."""
+    """Return everything that a worker reported, as one text."""
     texts = [getattr(one, "text", getattr(one, "name", "")) for one in received]
     assert all(isinstance(one, Log | Metric | Progress) for one in received)
     return "\n".join([*texts, str(result or "")])
 
 
 def done(run, given, dry_run=False):
-    """What a worker said and returned; it must succeed, and the secret stays where it is."""
+    """Return the report and result of a run that must succeed without leaking the secret."""
     received = []
     result = run(given, a_report(received, dry_run))
     whole = said(received, result)
@@ -103,7 +103,7 @@ def done(run, given, dry_run=False):
 
 
 def failed(run, given):
-    """The cause of a failure; the secret stays where it is."""
+    """Return the cause of a run that must fail without leaking the secret."""
     with pytest.raises(WorkerError) as failure:
         run(given, a_report())
     assert SECRET not in failure.value.error
@@ -135,13 +135,13 @@ def test_a_copy_is_restored_to_any_path_and_into_what_lives_there(path, folder, 
 
 def test_health_names_what_it_measured(path, folder):
     done(backup.run, backup.Params(path, folder / "copies"))
-    given = {"database": str(path), "backups": str(folder / "copies"), "limits": CALM}
+    given = {"database": str(path), "backups": str(folder / "copies"), "limits": GENEROUS}
 
     assert str(path) in done(health.run, params.parse(health.Params, given))
 
 
 def test_health_tells_an_error_as_it_is(path, folder, text):
-    given = {"database": f"{path}.none", "backups": str(folder / "none"), "limits": CALM}
+    given = {"database": f"{path}.none", "backups": str(folder / "none"), "limits": GENEROUS}
 
     error = failed(health.run, params.parse(health.Params, given))
 
@@ -253,13 +253,13 @@ def test_a_command_to_type_is_one_for_the_shell(folder):
     assert shlex.split(advice)[-2:] == ["--directory", str(folder)]
 
 
-# Templates that are constants of the same file, though not by the look of them.
+# Templates that are constants of the same file, but not recognisable as such.
 CONSTANTS = {
     "what",  # backup/sqlite_checks.py: a row of _PLURALS
     "form",  # config/cron_hints.py and systemd/timer.py: a row of a table
-    "condition",  # integrity/card_checks.py: of a column's name, which is ours
+    "condition",  # integrity/card_checks.py: a column's name, which is ours
     "statement",  # replication/watermark.py: two constants in a loop
-    "command",  # notifications/alert_text.py: what to type next
+    "command",  # notifications/alert_text.py: the command to run next
     "_TITLES.get(alert.kind, '{job} failed')",
     "_OPENINGS[found.trigger]",
 }

@@ -1,4 +1,4 @@
-"""Health of real files: each problem is made, then seen."""
+"""Health of real files: each problem is created, then detected."""
 
 import sqlite3
 from contextlib import closing
@@ -16,7 +16,7 @@ from tests.workers.card_database import (
     with_pages,
 )
 from tests.workers.catalogue_folder import a_report, execute, logged
-from tests.workers.fixtures_health import CALM, measured
+from tests.workers.fixtures_health import GENEROUS, measured
 from tests.workers.strange_texts import with_latin_names
 from workers import backup, health, params
 from workers.protocol import Metric
@@ -222,7 +222,7 @@ def test_a_folder_of_copies_that_may_not_be_read_is_critical(path, copies, monke
     def refuse(_):
         raise PermissionError(13, "Permission denied", str(copies))
 
-    # As root nothing is refused.
+    # root is refused nothing
     monkeypatch.setattr(Path, "is_dir", refuse)
 
     assert "there is no verified backup: " in failure(path, copies)
@@ -285,7 +285,7 @@ def test_a_dry_run_says_what_would_be_measured(path, copies):
 
 
 def test_a_cancelled_run_says_so(path):
-    wanted = params.parse(health.Params, {"database": str(path), "limits": CALM})
+    wanted = params.parse(health.Params, {"database": str(path), "limits": GENEROUS})
     report = a_report()
     report.cancelled = True
 

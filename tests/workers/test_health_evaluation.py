@@ -1,4 +1,4 @@
-"""The table of health: what each measure costs, and when a run fails."""
+"""The table of health: the score of each measurement, and when a run fails."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""PostgreSQL and URLs as health sees them: a real server, sockets that misbehave."""
+"""PostgreSQL and URLs in health checks: a real server, and sockets that misbehave."""
 
 import socket
 import threading
@@ -25,14 +25,14 @@ def path(tmp_path):
 
 @contextmanager
 def a_silent_peer() -> Iterator[int]:
-    """A port that takes every connection and answers nothing."""
+    """Yield a port that accepts every connection and answers nothing."""
     with closing(socket.create_server(("127.0.0.1", 0))) as door:
         yield door.getsockname()[1]
 
 
 @pytest.fixture
 def pages():
-    """The address of a server that answers with the status in the path."""
+    """Yield the address of a server that answers with the status in the path."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):

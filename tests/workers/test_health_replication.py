@@ -1,4 +1,4 @@
-"""Health looks at what replication itself has left in PostgreSQL, and at no table of ours."""
+"""Health checks of replication: they read its own records in PostgreSQL, and no other table."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.workers.catalogue_folder import a_report
 from tests.workers.fixtures_replication import failure, run, sql, unequal, write
 from workers import health, params
 
-CALM = {"disk_free": 0, "query": "30s", "postgres": "30s", "answer": "30s"}
+GENEROUS = {"disk_free": 0, "query": "30s", "postgres": "30s", "answer": "30s"}
 CHANGE = "UPDATE pokemon_card_sets SET name = name || ' (second edition)'"
 SCHEMAS = ["public", "Night Shift"]
 
@@ -19,12 +19,12 @@ def path(tmp_path):
 
 def measured(path, dsn, **limits):
     wanted = {"database": str(path), "postgres": dsn, "replication": True}
-    given = {**wanted, "limits": {**CALM, **limits}}
+    given = {**wanted, "limits": {**GENEROUS, **limits}}
     return health.run(params.parse(health.Params, given), a_report())
 
 
 def pass_days(dsn, schema, days):
-    """As if replication had last committed so much earlier."""
+    """Move replication's last commit this many days into the past."""
     table = f'"{schema}".nightshift_replication'
     sql(dsn, f"UPDATE {table} SET snapshot_at = snapshot_at - interval '{days} days'")
 

@@ -1,4 +1,4 @@
-"""Indexes in virtual tables are compared with what their tables hold, and nothing is written."""
+"""Indexes in virtual tables are compared with the content of their tables; nothing is written."""
 
 import os
 import sqlite3
@@ -15,7 +15,7 @@ DOCS = (
     "CREATE TABLE docs (id INTEGER PRIMARY KEY, title)",
     "INSERT INTO docs VALUES (1, 'one'), (2, 'two'), (3, 'three')",
 )
-# Name: how the index is made and filled, and what makes it wrong.
+# Name: how the index is created and filled, and how it is made wrong.
 BROKEN = {
     "fts5 with external content": (
         "CREATE VIRTUAL TABLE i USING fts5(title, content='docs', content_rowid='id')",
@@ -149,7 +149,7 @@ def test_a_tokenizer_that_is_not_known_here_is_a_warning(path):
 
     result = checked(path, received)
 
-    # From 3.44 on SQLite's own integrity_check cannot be made as a whole, either.
+    # From 3.44 on SQLite's own integrity_check fails as a whole, too.
     assert result["checks_not_made"] == result["warnings"] >= 1
     assert "checks that could not be made: 1 (fts5 i: " in logged(received)
 
@@ -203,7 +203,7 @@ def test_a_cancelled_run_ends_while_an_index_is_checked(path):
     said = report.send
 
     def send(message):
-        # The last progress is reported when all but the indexes is checked.
+        # The last progress is reported when everything except the indexes is checked.
         report.cancelled = getattr(message, "done", None) == getattr(message, "total", 0)
         said(message)
 
@@ -222,7 +222,7 @@ def test_a_dry_run_names_the_indexes(path):
 
 
 def declare(path, sql):
-    """Let the schema say something else of the virtual table `i`."""
+    """Give the virtual table `i` another declaration in the schema."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute(

@@ -1,4 +1,4 @@
-"""The short way to JSON writes what `json.dumps` writes, for any value."""
+"""The fast JSON encoder writes what `json.dumps` writes, for any value."""
 
 import enum
 import json

@@ -1,4 +1,4 @@
-"""A worker's function is recognised by its arguments, whatever kind of callable it is."""
+"""A worker's function is recognised by its parameters, for any kind of callable."""
 
 import functools
 import inspect

@@ -1,4 +1,4 @@
-"""Children of a process: real ones, killed at any moment, and none is left."""
+"""Parallel child processes: killed at any time, and none is left."""
 
 import os
 import signal
@@ -145,7 +145,7 @@ def test_work_that_is_ended_removes_its_files(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def deaf(item, tell):
+def ignore_the_request(item, tell):
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     tell(os.getpid())
     signal.pause()
@@ -158,7 +158,7 @@ def test_work_that_does_not_end_is_killed():
         pids.append(pid)
         raise InterruptedError
 
-    with pytest.raises(InterruptedError), parallel.children(1, deaf) as group:
+    with pytest.raises(InterruptedError), parallel.children(1, ignore_the_request) as group:
         list(parallel.answers(group, ["x"], progress=progress))
 
     assert not is_alive(*pids)

@@ -1,4 +1,4 @@
-"""A `with` block, typed by what its Params declares."""
+"""The `with` block, typed by the Params class of a worker."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What stands where a path is wanted, and is none."""
+"""Invalid values where a path is expected."""
 
 from pathlib import Path
 

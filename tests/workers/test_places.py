@@ -1,4 +1,4 @@
-"""Copies that leave the machine: sent, read back, listed - to a folder, S3 and SFTP alike."""
+"""Copies in places outside the machine: sent, read back, listed; folder, S3 and SFTP alike."""
 
 import base64
 import gzip
@@ -48,7 +48,7 @@ def azure(tmp_path_factory):
 
 @pytest.fixture(params=["folder", "s3", "azure", "sftp"])
 def place(request, tmp_path):
-    """An empty place of each kind; of Google's there is no server to be had."""
+    """Yield an empty place of each kind; for Google's there is no local server."""
     if request.param == "azure":
         name = "b" + hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]
         return Place(request.getfixturevalue("azure").container(name), answer=Duration(20.0))
@@ -200,7 +200,7 @@ def test_sums_of_parts_can_be_the_proof_without_reading_back(s3, copy):
 
 
 class Recorder(BaseHTTPRequestHandler):
-    """Answers an upload like S3, and keeps what came with each of its requests."""
+    """Answer an upload like S3, and record what came with each request."""
 
     protocol_version = "HTTP/1.1"
     seen: ClassVar[list[tuple[str, bytes, Message]]] = []

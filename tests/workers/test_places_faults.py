@@ -1,4 +1,4 @@
-"""Places that are dead, silent, full, closed or lie: named, and nothing false is left."""
+"""Dead, silent, full, closed or lying places: named, and no incomplete copy is left."""
 
 import os
 import random
@@ -41,7 +41,7 @@ def copy(tmp_path_factory):
 
 @contextmanager
 def silent_server():
-    """A port that accepts connections and never says a word."""
+    """Yield a port that accepts connections and never answers."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(20)
@@ -198,7 +198,7 @@ def test_a_run_killed_at_any_moment_leaves_nothing_false(s3, copy):
             except subprocess.TimeoutExpired:
                 sender.kill()
             ended = sender.wait(20)
-            # A request of a killed run may arrive after the next run has looked.
+            # A request of a killed run may arrive after the next run has checked.
             was_late = "the name is taken; it is left" in sender.stderr.read()
             assert ended in (0, -signal.SIGKILL) or was_late
 

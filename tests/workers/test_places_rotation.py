@@ -1,4 +1,4 @@
-"""Second copies in places: rotated apart, swept, measured; what is not proven ours is left."""
+"""Rotation in places: each on its own, leftovers removed, unproven copies left alone."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +25,7 @@ POLICY = {"keep_last": 1, "keep_daily": 2, "keep_weekly": 0, "keep_monthly": 0}
 
 @pytest.fixture(scope="module")
 def daily_copies(tmp_path_factory):
-    """Five nightly copies, newest first."""
+    """Make five nightly copies, newest first."""
     room, now = tmp_path_factory.mktemp("made"), datetime.now(UTC)
     run(a_database(room / "a.db", rows=20), room / "copies")
     made = the_copy(room / "copies")
@@ -221,7 +221,7 @@ def versions(client, bucket):
 def test_what_a_locked_bucket_keeps_is_named_with_its_end_and_not_hidden(
     s3, daily_copies, tmp_path
 ):
-    """Where there are versions, a deletion would succeed and hide the copy until then."""
+    """With versioning a deletion would succeed, and hide the copy until then."""
     bucket = s3.bucket("worm", ObjectLockEnabledForBucket=True)
     store, client, events = sent(daily_copies[:4], s3.place(bucket)), s3.client, []
     until = datetime.now(UTC) + timedelta(days=30)
@@ -246,7 +246,7 @@ def test_what_a_locked_bucket_keeps_is_named_with_its_end_and_not_hidden(
 
 
 def test_a_copy_of_the_future_makes_no_place_fresh_and_is_not_removed(s3, daily_copies, tmp_path):
-    """As a machine leaves it whose clock was ahead."""
+    """As left by a machine whose clock was ahead."""
     place, now = s3.place(s3.bucket("ahead")), datetime.now(UTC)
     ahead = dated(daily_copies[0], tmp_path / "ahead", now + timedelta(days=400))
     send(ahead, read(ahead), place, lambda _: None)

@@ -1,4 +1,4 @@
-"""A real object store that speaks S3: what it refuses, keeps and loses, and what we say of it."""
+"""An object store that speaks S3: what it refuses, keeps and loses, and our messages."""
 
 import os
 import random
@@ -37,7 +37,7 @@ send(copy, read(copy), place, lambda done: None)
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """A copy of one request."""
+    """Make a copy that is sent in one request."""
     room = tmp_path_factory.mktemp("made")
     run(a_database(room / "a.db", rows=300), room / "copies")
     return the_copy(room / "copies")
@@ -45,7 +45,7 @@ def copy(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """A copy that is sent in parts."""
+    """Make a copy that is sent in parts."""
     room = tmp_path_factory.mktemp("large")
     run(a_database(room / "a.db", rows=70_000), room / "copies")
     made = the_copy(room / "copies")
@@ -55,7 +55,7 @@ def large(tmp_path_factory):
 
 @pytest.fixture
 def file(tmp_path):
-    """A file that is sent in parts."""
+    """Make a file that is sent in parts."""
     made = tmp_path / "file"
     made.write_bytes(os.urandom(20_000_000))
     return made

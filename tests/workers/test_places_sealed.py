@@ -1,4 +1,4 @@
-"""Encrypted copies: proven without the user's key, opened with it, refused when changed."""
+"""Encrypted copies: verified without the user's key, opened with it, refused when changed."""
 
 import gzip
 import shutil
@@ -30,7 +30,7 @@ def copy(tmp_path_factory):
 
 @pytest.fixture
 def key(tmp_path):
-    """A file with the user's private key, as age-keygen writes it, and its public key."""
+    """Write the user's private key as age-keygen does; return its file and the public key."""
     import pyrage
 
     made = pyrage.x25519.Identity.generate()
@@ -50,7 +50,7 @@ def no_step(_done):
 
 
 def sent(copy, place):
-    """Send the copy; return its data's path in the place, and what is listed of it."""
+    """Send the copy; return its data's path in the place, and its entry in the list."""
     data = send(copy, read(copy), place, no_step)
     (found,) = catalogue.placed_copies(open_store(place))
     return place.folder / data, found

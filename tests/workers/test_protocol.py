@@ -1,4 +1,4 @@
-"""Messages: what is said is received, in any pieces; what is no message is a value, too."""
+"""Messages: received as sent, in any pieces; invalid ones become a value, too."""
 
 import itertools
 import json

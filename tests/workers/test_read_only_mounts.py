@@ -1,4 +1,4 @@
-"""A WAL database on a read-only mount cannot be read by SQLite; every worker says so."""
+"""A WAL database on a read-only mount, which SQLite cannot read: every worker says so."""
 
 import shutil
 import subprocess

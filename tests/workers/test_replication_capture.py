@@ -1,4 +1,4 @@
-"""capture: triggers believes its log only while it may; else it compares everything."""
+"""capture: triggers uses its log only while it is valid; else it compares everything."""
 
 import os
 import random
@@ -45,14 +45,14 @@ def path(tmp_path):
 
 
 def copied(path, name):
-    """A copy by SQLite's own means."""
+    """Copy the database with SQLite's own means."""
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(name)) as target:
         source.backup(target)
     return name
 
 
 def run_while(words, doing, path, dsn, **more):
-    """A run during which something happens, as soon as it says these words."""
+    """Replicate, and call `doing` once as soon as the log says these words."""
     waiting = [doing]
 
     def receive(message):
@@ -242,12 +242,12 @@ def test_a_second_target_between_look_and_commit_makes_the_first_compare(path, p
     write(path, "CREATE VIEW seen AS SELECT * FROM t")
     run(path, postgres, schema="second", **OPTIONS)
 
-    def overtake():
+    def run_second_target():
         write(path, "UPDATE t SET v = -1 WHERE v = 5")
         run(path, postgres, schema="second", **OPTIONS)
 
-    # It is said when the snapshot stands.
-    run_while("left out: seen", overtake, path, postgres, **OPTIONS)
+    # This is logged once the snapshot has been taken.
+    run_while("left out: seen", run_second_target, path, postgres, **OPTIONS)
     run(path, postgres, **OPTIONS)
 
     assert unequal(path, postgres) == {}
@@ -272,12 +272,12 @@ def test_triggers_that_vanish_while_others_are_made_end_the_run(path, postgres):
     run(path, postgres, **OPTIONS)
     write(path, "DROP TRIGGER nightshift_changes_t_insert")
 
-    def meddle():
+    def drop_triggers():
         write(path, "DROP TRIGGER nightshift_changes_rows_only_insert")
         write(path, "INSERT INTO rows_only VALUES (-5)")
 
     with pytest.raises(WorkerError, match="another program") as failed:
-        run_while("made triggers", meddle, path, postgres, **OPTIONS)
+        run_while("made triggers", drop_triggers, path, postgres, **OPTIONS)
 
     assert not failed.value.permanent
     run(path, postgres, **OPTIONS)
@@ -323,7 +323,7 @@ def test_a_run_killed_at_any_moment_leaves_all_or_nothing_and_the_next_is_right(
             began = time.monotonic()
             try:
                 worker.wait(dice.uniform(0, whole_s))
-                # As long as a run takes here: later it would meet none.
+                # The duration of a whole run here; a later kill would hit none.
                 whole_s = time.monotonic() - began
             except subprocess.TimeoutExpired:
                 os.kill(worker.pid, signal.SIGKILL)
@@ -339,6 +339,6 @@ def test_a_run_killed_at_any_moment_leaves_all_or_nothing_and_the_next_is_right(
 
 
 def until_free(dsn):
-    """A killed worker's session ends when PostgreSQL notices."""
+    """Wait until PostgreSQL has noticed that a killed worker's session is gone."""
     query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
     until(lambda: sql(dsn, query) == [(0,)])

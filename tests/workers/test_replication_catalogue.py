@@ -1,4 +1,4 @@
-"""The real catalogue, if it is at hand, twice and edited; the plan; the progress."""
+"""The real catalogue, if it is available: replicated twice and edited; the plan; the progress."""
 
 import os
 import sqlite3
@@ -79,5 +79,5 @@ def test_progress_is_reported_in_rows(tmp_path, postgres):
 
     reported = [message.done for message in said if isinstance(message, Progress)]
     assert reported == sorted(reported)
-    # Each row goes by twice: when it is sent, and when it is proved.
+    # Each row is counted twice: when it is sent, and when it is verified.
     assert 10_000 <= reported[0] <= reported[-1] <= 60_000

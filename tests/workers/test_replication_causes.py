@@ -1,4 +1,4 @@
-"""What a replication says of problem: table, column and key, and no value of anybody's data."""
+"""Error messages of replication: table, column and key, but no value of a user's data."""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Whatever is done to the source, the next run does it to the target, and no more."""
+"""Changes of the source: the next run makes the same in the target, and no other."""
 
 import random
 import sqlite3
@@ -51,7 +51,7 @@ def test_a_change_is_followed_and_counted(capture, change, expected, tmp_path, p
 
     assert unequal(path, postgres) == {}
     if change.startswith("REPLACE INTO t VALUES ('new'") and capture == "triggers":
-        # The row that REPLACE pushes out is not seen by a trigger; the count of rows is.
+        # Triggers do not see the row that REPLACE removes; the count of rows does.
         assert (numbers(result), result["healed"]) == ((1, 0, 0), 1)
     else:
         assert numbers(result) == expected

@@ -1,4 +1,4 @@
-"""Columns that are left out, renamed, sent as bytes or escaped, on every way."""
+"""Columns that are left out, renamed, sent as bytes or escaped, in every capture mode."""
 
 import re
 import sqlite3
@@ -135,7 +135,7 @@ def test_a_column_that_is_renamed_later_fails_with_the_statement(capture, tmp_pa
 
 
 def unescaped(text):
-    """What the guide says of reading an escaped text back: its bytes, and whether it is a blob."""
+    """Decode an escaped text as the guide says; return its bytes, and whether it is a blob."""
     if text.startswith("\\b"):
         return bytes.fromhex(text[2:])
     parts = re.split(r"(\\\\|\\x[0-9a-f]{2})", text)

@@ -1,4 +1,4 @@
-"""Any row of SQLite becomes the CSV that says the same, whatever its texts hold."""
+"""SQLite rows as CSV for COPY: any text survives."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ def rows_of(texts):
 
 
 def read(sent):
-    """As COPY reads it, by another's code."""
+    """Parse the text as COPY does, with code of another project."""
     return list(
         csv.reader(io.StringIO(sent.decode(), ""), escapechar="\\", doublequote=False, strict=True)
     )

@@ -1,4 +1,4 @@
-"""A table of many ranges: whatever differs anywhere is found, and nothing else is touched."""
+"""A table of many ranges: every difference is found, and nothing else is written."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.workers.fixtures_replication import a_source, failure, run, sql, uneq
 
 ROWS = 1000
 COUNT = f"WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {ROWS})"
-# What the key is, its value for row n, and values before the first and behind the last.
+# Kind of key, its value for row n, and values before the first and after the last.
 KEYS = {
     "whole": ("id INTEGER PRIMARY KEY", "n * 7 - 3000", "-9223372036854775807", "9e18::bigint"),
     "text": ("id TEXT PRIMARY KEY", "char(64 + n % 900) || n", "''", "U&'\\+10ffff'"),
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.sample
 
 
 def a_table(kind: str) -> str:
-    """A table `t` of 1,000 rows; NULL, quotes, control characters and numbers among them."""
+    """Create a table `t` of 1,000 rows with NULLs, quotes, control characters and numbers."""
     declared, key, _, _ = KEYS[kind]
     return (
         f"CREATE TABLE t ({declared}, a TEXT, b INTEGER, c BLOB, d REAL, e TEXT);"

@@ -1,4 +1,4 @@
-"""Whatever PostgreSQL or the way to it does, a run ends soon, says why, and changes nothing."""
+"""Faults of PostgreSQL and the connection: a run ends soon, names the cause, changes nothing."""
 
 import os
 import random
@@ -121,7 +121,7 @@ def test_a_wrong_password_is_refused_without_being_shown(path, embedded, tmp_pat
 
 
 def ending(path, dsn, capture):
-    """How a run failed, or None."""
+    """Return the error of a run, or None."""
     try:
         run(path, dsn, capture=capture)
     except WorkerError as failed:
@@ -178,7 +178,7 @@ def test_a_slow_way_is_waited_for(path, embedded, monkeypatch):
 
 
 def make_updates_slow(dsn, seconds):
-    """Every update of a row of `t` takes so long."""
+    """Delay every update of a row of `t` by this many seconds."""
     body = f"$$BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END$$ LANGUAGE plpgsql"
     sql(dsn, f"CREATE FUNCTION slow() RETURNS trigger AS {body}")
     sql(dsn, "CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow()")
@@ -403,7 +403,7 @@ def test_empty_variables_of_libpq_are_as_good_as_unset(path, postgres, monkeypat
 
     run(path, postgres)
 
-    # psycopg itself takes no empty one.
+    # psycopg itself accepts no empty one.
     monkeypatch.delenv("PGCONNECT_TIMEOUT")
     assert unequal(path, postgres) == {}
     assert "the local socket:5432" in failure(path, "dbname=nothing_there").error

@@ -1,4 +1,4 @@
-"""docs/replication.md: its SQL is run, and the rights that it grants are enough."""
+"""docs/replication.md: its SQL is executed, and the rights that it grants are enough."""
 
 import re
 import sqlite3
@@ -21,7 +21,7 @@ INSERT INTO cards VALUES ('a', 1), ('b', 2)"""
 
 @pytest.fixture
 def granted(postgres):
-    """The database after the guide's statements, and the role's own DSN."""
+    """Return the database after the guide's statements, and the role's own DSN."""
     for role in ("reader", "nightshift"):
         if sql(postgres, f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):
             pytest.skip(f"the server has a role {role} already")

@@ -1,4 +1,4 @@
-"""Every key keeps what it is on its way there and back; a row that is not found is a failure."""
+"""Keys of every kind keep their value in both directions; a row not found is a failure."""
 
 import re
 import sqlite3
@@ -17,7 +17,7 @@ INSERT INTO settings VALUES ('theme', 'dark'), (42, 'answer'), (2.5, 'real'), (x
 
 
 def there(dsn: str, table: str = "settings") -> dict[str, str]:
-    """Keys and values in PostgreSQL."""
+    """Return keys and values in PostgreSQL."""
     return dict(sql(dsn, f"SELECT key::text, value::text FROM {table}"))
 
 
@@ -205,7 +205,7 @@ def test_a_key_that_stands_twice_in_the_target_is_named(tmp_path, postgres):
 
 
 def damaged(path, table, old, new):
-    """The file with one byte of the key changed in the index of `table`, and only there."""
+    """Change one byte of the key in the index of `table`, and only there."""
     with closing(sqlite3.connect(path)) as source:
         query = "SELECT rootpage FROM sqlite_master WHERE tbl_name = ? AND type = 'index'"
         (root,) = source.execute(query, (table,)).fetchone()
@@ -261,7 +261,7 @@ def test_a_damaged_index_of_many_rows_lends_no_row_another_key(tmp_path, postgre
     with closing(sqlite3.connect(path)) as source:
         (size,) = source.execute("PRAGMA page_size").fetchone()
     held = path.read_bytes()
-    # In the table a value follows the key, in the index the row number.
+    # In the table a value follows the key; in the index, the row number.
     old = b"key-1234-"
     places = [n for n in range(len(held)) if held.startswith(old, n)]
     kinds = {held[place // size * size] for place in places}
@@ -289,7 +289,7 @@ def test_the_rolling_proof_does_not_heal_by_a_damaged_index(tmp_path, postgres, 
 
 
 def owned(path, script):
-    """A database of a program with a collation and a function of its own."""
+    """Create a database of a program with its own collation and function."""
     with closing(sqlite3.connect(path)) as source:
         source.create_collation("unicase", lambda one, other: (one > other) - (one < other))
         source.create_function("own", 1, lambda value: value, deterministic=True)

@@ -1,10 +1,10 @@
-"""What is too large for PostgreSQL is found by the dry run, by name, with advice that works."""
+"""Limits of PostgreSQL: a dry run names what is too large, with advice that works."""
 
 import pytest
 
 from tests.workers.fixtures_replication import a_source, failure, planned, run, sql, unequal, write
 
-# Nothing that PostgreSQL could pack.
+# Incompressible, so that PostgreSQL cannot pack it.
 RANDOM = "hex(randomblob({}))"
 
 

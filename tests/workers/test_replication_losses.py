@@ -1,4 +1,4 @@
-"""A type that takes a value and keeps another one is named: table, key, column."""
+"""Types that store a different value than they were given: table, key and column are named."""
 
 import re
 
@@ -15,7 +15,7 @@ from tests.workers.fixtures_replication import (
     write,
 )
 
-# The declared type, the type in PostgreSQL, and values of which the last is not kept.
+# The declared type, the type in PostgreSQL, and values of which the last is not stored exactly.
 LOSSES = [
     pytest.param("TEXT", "date", "'2026-01-01'", "'2026-01-01 12:00'", id="a time"),
     pytest.param("TEXT", "date", "'2026-01-01'", "'01/02/03'", id="an order of day and month"),

@@ -1,4 +1,4 @@
-"""Rows that no run has written stay as they are, and no run deletes more than it may."""
+"""Rows that replication has not written stay, and no run deletes more than allowed."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""`verify_only` by several processes: the same answer, in one state of both databases."""
+"""`verify_only` in several processes: the same result, from one snapshot of both databases."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ from workers.replication.shared_snapshot import Begin, Compare, TableComparer
 from workers.replication.target import connected
 from workers.replication.verify import WORTH_BYTES, processes
 
-# The package offers the function of this name.
+# The package exports the function of this name.
 verify = import_module("workers.replication.verify").verify
 TABLES = ("a", "b", "c", "d", "e")
 SCRIPT = "PRAGMA journal_mode = WAL;" + ";".join(
@@ -53,7 +53,7 @@ def settings_of(path, dsn, **more):
 
 
 def verified(path, dsn, worth_bytes):
-    """The result without its duration, or the error; and what was logged."""
+    """Return the result without its duration, or the error; and the log."""
     said = []
     try:
         found = verify(settings_of(path, dsn), a_report(said), worth_bytes)
@@ -65,7 +65,7 @@ def verified(path, dsn, worth_bytes):
 
 @pytest.fixture
 def new_children(replica):
-    """The children of this process besides those that are there already, as PostgreSQL."""
+    """Return a function that lists children of this process started after PostgreSQL."""
     before = set(all_children())
     return lambda: sorted(set(all_children()) - before)
 
@@ -158,7 +158,7 @@ def test_a_cancelled_comparison_leaves_no_process_and_no_session(path, replica, 
 
 
 class Disturbed:
-    """A comparer; the source is written to after `times` beginnings of this process."""
+    """A comparer that writes to the source after the first `times` begins of its process."""
 
     def __init__(self, settings, times):
         self._comparer = TableComparer(settings)
@@ -180,7 +180,7 @@ class Disturbed:
 
 @contextlib.contextmanager
 def shared(path, dsn, times):
-    """Whether a disturbed group has joined, the group, and the rows that the parent reads."""
+    """Yield whether a disturbed group has joined, the group, and the parent's number of rows."""
     settings = settings_of(path, dsn)
     with (
         parallel.children(2, Disturbed(settings, times)) as group,
@@ -221,7 +221,7 @@ def test_the_parents_own_lock_on_the_source_is_kept(path, replica):
             child.receive()
         subprocess.run([sys.executable, "-c", write_and_close, path], check=True)
 
-        # The last connection removes the log on closing; ours is open still.
+        # The last connection removes the WAL when it closes; ours is still open.
         assert joined
         assert path.with_name(f"{path.name}-wal").exists()
 

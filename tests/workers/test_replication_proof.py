@@ -1,4 +1,4 @@
-"""What someone changes in PostgreSQL by hand is found, named and healed."""
+"""Manual changes in PostgreSQL are found, named and healed."""
 
 import pytest
 
@@ -66,7 +66,7 @@ def test_verify_only_on_an_empty_target_makes_nothing(path, postgres):
 def test_the_rolling_proof_goes_on_where_it_ended_and_comes_round(path, postgres, monkeypatch):
     run(path, postgres, capture="triggers")
     sql(postgres, "UPDATE t SET v = 'hand' WHERE b = 500")
-    # One range a run: the clock stands still until it is asked a second time.
+    # One range in each run: the clock stands still until it is read a second time.
     ticks = iter(range(10**9))
     monkeypatch.setattr(proof.time, "monotonic", lambda: float(next(ticks)))
 
@@ -156,7 +156,7 @@ def test_rows_that_a_cascade_of_the_target_takes_are_brought_back(full, tmp_path
 
 
 def proved(dsn):
-    """By table, whether all of it was proved since the year 2020."""
+    """Return by table whether all of it was verified since the year 2020."""
     query = "SELECT name, proved_since > '2021-01-01' FROM nightshift_replication_tables"
     return dict(sql(dsn, query))
 

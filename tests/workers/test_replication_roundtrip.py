@@ -1,4 +1,4 @@
-"""What a type of PostgreSQL keeps of a text: the same value, or another one."""
+"""Values read back from PostgreSQL: equal to the text sent, or another value."""
 
 import json
 from datetime import UTC, timedelta, timezone
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from workers.replication.value_roundtrip import same
 
-# The type, what was sent, and what PostgreSQL gives back of it.
+# The type, the text sent, and what PostgreSQL returns.
 KEPT = [
     ("numeric(10,2)", "1", "1.00"),
     ("numeric", "1.10", "1.1"),
@@ -82,7 +82,7 @@ LOST = [
     ("boolean", "yes", "t"),
     ("oid", "-1", "4294967295"),
     ("timestamp without time zone", "2460000.5", "2460-01-01 00:00:00"),
-    # Deeper than the parser of any Python reads.
+    # Deeper than the parser of any Python version accepts.
     ("jsonb", "[" * 10**6 + "]" * 10**6, "[ " * 10**6 + "]" * 10**6),
     ("inet", "010.0.0.1", "10.0.0.1"),
     ("character varying(3)", "abc ", "abc"),

@@ -1,4 +1,4 @@
-"""Tables of every shape that SQLite allows arrive; what cannot is named."""
+"""Tables of every shape that SQLite allows are replicated; exceptions are named."""
 
 import psycopg
 import pytest
@@ -139,8 +139,8 @@ def quoted(name):
 
 @st.composite
 def schemas(draw):
-    """A table of any names, with a key of any columns, and rows for it."""
-    # SQLite folds ASCII only; PostgreSQL keeps some names for itself.
+    """Generate a table with any names, a key of any columns, and rows."""
+    # SQLite folds only ASCII; PostgreSQL reserves some names.
     own = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "rowid", "oid", "_rowid_"}
     columns = draw(
         st.lists(NAMES, min_size=1, max_size=5, unique_by=lambda name: name.lower()).filter(

@@ -1,4 +1,4 @@
-"""Values arrive as they were, or are named: table, key, column, value."""
+"""Values are replicated unchanged, or named: table, key, column, value."""
 
 import math
 import sqlite3

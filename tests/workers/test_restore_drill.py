@@ -1,4 +1,4 @@
-"""Restore drills: a copy of a place comes back, is restored, counted and removed again."""
+"""Restore drills: a copy of a place is fetched, restored, counted and removed again."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""A server may put anything into Retry-After; the wait is bounded or unknown."""
+"""Retry-After may hold any text; the wait is bounded or unknown."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

@@ -1,4 +1,4 @@
-"""Rotation of real folders: what goes, what is never touched, what speaks against it."""
+"""Rotation of real folders: what is removed, what is never touched, what prevents it."""
 
 import os
 import random
@@ -30,7 +30,7 @@ SHIPPED = {"keep_last": 3, "keep_daily": 7, "keep_weekly": 0, "keep_monthly": 0}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """One real copy, to be dated as each test needs it."""
+    """Make one copy, which each test dates as it needs."""
     room = tmp_path_factory.mktemp("made")
     run(a_database(room / "a.db", rows=20), room / "copies")
     return the_copy(room / "copies")
@@ -38,7 +38,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def daily_copies(made, tmp_path):
-    """Twelve nightly copies, the newest of this hour; newest first."""
+    """Make twelve nightly copies, the newest of this hour; newest first."""
     now = datetime.now(UTC)
     return [dated(made, tmp_path / "copies", now - timedelta(days=day)) for day in range(12)]
 

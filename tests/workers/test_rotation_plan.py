@@ -1,4 +1,4 @@
-"""Which copies stay: a table for eyes, and laws over histories nobody thought of."""
+"""Rotation plans: a readable table of cases, and invariants over random histories."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ STATES = {"!": State.DAMAGED, "?": State.UNVERIFIED}
 
 
 def a_backup(moment: datetime, marks: str = "", source: str = "a") -> Backup:
-    """A copy; `source` is a database's name, or its whole path."""
+    """Return a copy; `source` is a database's name, or its whole path."""
     state = next((STATES[mark] for mark in marks if mark in STATES), State.VERIFIED)
     path = source if source.startswith("/") else f"/data/{source}.db"
     stem = filenames.stem(Path(path))
@@ -50,12 +50,12 @@ class Case:
 
 
 def instant(text: str) -> datetime:
-    """`2026-02-09` is noon; UTC."""
+    """Parse a date as noon, UTC."""
     return datetime.fromisoformat(text if "T" in text else f"{text}T12:00").replace(tzinfo=UTC)
 
 
 def copies(text: str) -> list[Backup]:
-    """What a word of `have` describes."""
+    """Return the copies that a word of `have` describes."""
     word, _, source = text.strip().partition("@")
     moments = word.rstrip("!?*")
     marks = word[len(moments) :]
@@ -88,7 +88,7 @@ def cases() -> list[Case]:
 
 
 def shown(decision: Decision) -> str:
-    """As a line of the table."""
+    """Return the decision as a line of the table."""
     backup = decision.backup
     noon = f"{backup.taken_at:%H:%M}" == "12:00"
     moment = f"{backup.taken_at:%Y-%m-%d}" if noon else f"{backup.taken_at:%Y-%m-%dT%H:%M}"
@@ -133,7 +133,7 @@ zones = st.sampled_from(["UTC", "America/New_York", "Asia/Kathmandu", "Pacific/K
 
 
 def counted(backups):
-    """The verified ones that are not ahead, by source, newest first."""
+    """Return the verified copies that are not ahead, by source, newest first."""
     found = {}
     for one in sorted(backups, key=lambda one: (one.taken_at, one.path.name), reverse=True):
         if one.state is State.VERIFIED and not is_in_future(one, NOW):
@@ -142,15 +142,15 @@ def counted(backups):
 
 
 @given(histories, policies, zones)
-def test_the_laws(history, policy, zone):
+def test_invariants(history, policy, zone):
     decisions = plan(history, policy, NOW, ZoneInfo(zone))
     kept = [one.backup for one in decisions if one.keep]
 
-    # Kept and removed together are all, each once, each with a reason.
+    # Kept and removed copies together are all copies, each once, each with a reason.
     assert sorted(map(repr, history)) == sorted(repr(one.backup) for one in decisions)
     assert all(one.reason for one in decisions)
     for verified in counted(history).values():
-        # The newest verified one remains, and as many as promised.
+        # The newest verified one stays, and as many as promised.
         assert verified[0] in kept
         assert len([one for one in verified if one in kept]) >= min(policy.last, len(verified))
         by_hand = sum(one.kept for one in verified)
@@ -196,8 +196,8 @@ def test_a_naive_instant_is_refused():
         plan([], Policy(last=1), NOW.replace(tzinfo=None), UTC)
 
 
-def judged(days_old, going, ahead_by=None, max_age=timedelta(days=2), max_delete=10):
-    """The refusal for so many old copies to go, the newest so old."""
+def refusal_of(days_old, going, ahead_by=None, max_age=timedelta(days=2), max_delete=10):
+    """Return the refusal to remove copies of which the newest is this old."""
     newest = NOW - timedelta(days=days_old)
     history = [a_backup(newest - timedelta(days=number)) for number in range(going + 1)]
     if ahead_by is not None:
@@ -208,40 +208,42 @@ def judged(days_old, going, ahead_by=None, max_age=timedelta(days=2), max_delete
 
 
 def test_nothing_to_remove_is_never_refused():
-    assert judged(days_old=400, going=0, ahead_by=timedelta(days=9)) == ""
+    assert refusal_of(days_old=400, going=0, ahead_by=timedelta(days=9)) == ""
 
 
 def test_fresh_copies_may_go():
-    assert judged(days_old=2, going=10) == ""
+    assert refusal_of(days_old=2, going=10) == ""
 
 
 def test_nothing_goes_while_the_newest_is_too_old():
-    said = judged(days_old=5, going=1)
+    said = refusal_of(days_old=5, going=1)
 
     assert "the newest verified copy of /data/a.db is 5d old, expected at most 2d" in said
     assert "--set max_age=6d" in said
-    assert judged(days_old=5, going=1, max_age=timedelta(days=6)) == ""
+    assert refusal_of(days_old=5, going=1, max_age=timedelta(days=6)) == ""
 
 
 def test_nothing_goes_while_a_copy_is_dated_in_the_future():
-    said = judged(days_old=1, going=1, ahead_by=timedelta(hours=2))
+    said = refusal_of(days_old=1, going=1, ahead_by=timedelta(hours=2))
 
     assert "a-2026-02-10T02-00-00Z.sqlite3.db.gz is dated in the future" in said
     assert "--set max_age=none" in said
-    assert judged(days_old=1, going=1, ahead_by=timedelta(hours=2), max_age=None) == ""
-    assert "is dated in the future" in judged(days_old=1, going=1, ahead_by=timedelta(seconds=1))
-    assert judged(days_old=1, going=1, ahead_by=timedelta(0)) == ""
+    assert refusal_of(days_old=1, going=1, ahead_by=timedelta(hours=2), max_age=None) == ""
+    assert "is dated in the future" in refusal_of(
+        days_old=1, going=1, ahead_by=timedelta(seconds=1)
+    )
+    assert refusal_of(days_old=1, going=1, ahead_by=timedelta(0)) == ""
 
 
 def test_no_more_go_at_once_than_is_allowed():
-    said = judged(days_old=1, going=11)
+    said = refusal_of(days_old=1, going=11)
 
     assert said == ("11 copies are to go, expected at most 10; to allow it: --set max_delete=11")
-    assert judged(days_old=1, going=11, max_delete=11) == ""
+    assert refusal_of(days_old=1, going=11, max_delete=11) == ""
 
 
 def test_all_objections_are_said_at_once():
-    said = judged(days_old=5, going=11, ahead_by=timedelta(days=1))
+    said = refusal_of(days_old=5, going=11, ahead_by=timedelta(days=1))
 
     assert all(words in said for words in ("max_age=none", "max_age=6d", "max_delete=11"))
 

@@ -1,4 +1,4 @@
-"""What cannot be removed, read or reached does not keep the rest from being rotated."""
+"""Copies that cannot be removed, read or reached do not prevent the rotation of the others."""
 
 import os
 import shutil
@@ -22,14 +22,14 @@ LAST_ONE = {"keep_last": 1, "keep_daily": 0, "keep_weekly": 0, "keep_monthly": 0
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """One real copy, to be dated as each test needs it."""
+    """Make one copy, which each test dates as it needs."""
     room = tmp_path_factory.mktemp("made")
     run(a_database(room / "a.db", rows=20), room / "copies")
     return the_copy(room / "copies")
 
 
 def some_copies(made, directory):
-    """Five nightly copies, the newest of this hour; newest first."""
+    """Make five nightly copies, the newest of this hour; newest first."""
     now = datetime.now(UTC)
     return [dated(made, directory, now - timedelta(days=day)) for day in range(5)]
 
@@ -46,7 +46,7 @@ def rotated(directory, /, received=None, **more):
 
 @contextmanager
 def immutable(path):
-    """A file that even root cannot unlink or rename; skips where there is no such thing."""
+    """Make a file immutable, even for root; skip where that is impossible."""
     if shutil.which("chattr") is None:
         pytest.skip("chattr is not installed")
     if subprocess.run(["chattr", "+i", path], capture_output=True, check=False).returncode:
@@ -58,7 +58,7 @@ def immutable(path):
 
 
 def in_the_way(path):
-    """A folder under the name that the copy at `path` gets before it goes."""
+    """Create a folder under the name that the copy at `path` gets before it is removed."""
     path.with_name(f"{path.name}.part").mkdir()
 
 
@@ -197,5 +197,5 @@ def test_a_listing_never_opens_a_copy(daily_copies):
 
     listing.list_backups(daily_copies[0].parent)
 
-    # A read would have set the time of access anew.
+    # A read would have updated the access time.
     assert {path.stat().st_atime for path in daily_copies} == {0}

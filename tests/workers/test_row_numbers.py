@@ -1,4 +1,4 @@
-"""VACUUM renumbers rows; what may hold their numbers forbids it."""
+"""VACUUM renumbers rows; it is refused where something may store their numbers."""
 
 import sqlite3
 from contextlib import closing
@@ -10,7 +10,7 @@ from tests.workers.strange_texts import with_latin_names
 from workers import cleanup, virtual_tables
 from workers.cleanup import row_numbers
 
-# Tables whose rows keep their numbers, and tables whose rows may get new ones.
+# Tables whose rows keep their numbers, and tables whose rows may be renumbered.
 KEPT = {
     "an integer key": "CREATE TABLE t (id INTEGER PRIMARY KEY, a)",
     "a key of the table": "CREATE TABLE t (a, id INTEGER, PRIMARY KEY (id))",
@@ -36,7 +36,7 @@ def path(tmp_path):
 
 
 def made(path, *statements):
-    """A database with these tables, most of whose pages are free."""
+    """Create a database with these tables and mostly free pages."""
     for statement in (*statements, "CREATE TABLE pad (id INTEGER PRIMARY KEY, noise)"):
         execute(path, statement)
     execute(path, "INSERT INTO pad VALUES (1, zeroblob(1000000))")
@@ -124,7 +124,7 @@ def test_an_index_of_a_view_forbids_vacuum(path):
         ("CREATE TABLE docs (id INTEGER PRIMARY KEY, title)", INDEXES["fts5, bare"]),
         ("CREATE TABLE docs (id INTEGER PRIMARY KEY, title)", INDEXES["fts4, without content"]),
         ("CREATE TABLE docs (id INTEGER PRIMARY KEY, title)", INDEXES["rtree"]),
-        # Its own column identifies the rows, and VACUUM leaves that alone.
+        # Its own column identifies the rows, and VACUUM does not change that.
         (
             "CREATE TABLE docs (nr INT PRIMARY KEY, title)",
             "CREATE VIRTUAL TABLE i USING fts5(title, content='docs', content_rowid='nr')",

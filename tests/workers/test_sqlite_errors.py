@@ -1,4 +1,4 @@
-"""One sentence for each way in which SQLite refuses."""
+"""Error messages for each way in which SQLite refuses."""
 
 import sqlite3
 import subprocess
@@ -14,7 +14,7 @@ from workers import sqlite
 from workers.backup import lock_wait
 from workers.sqlite import DatabaseError, DatabaseLockedError
 
-# What would be read as a template, a format or markup, if anything did.
+# Would be interpreted by a template, a format or markup.
 ADVERSARIAL = (
     "}",
     "{0}",
@@ -26,7 +26,7 @@ ADVERSARIAL = (
 
 
 def an_error_of_the_index() -> sqlite3.Error:
-    """What SQLite says, after ten seconds, when it cannot extend the index of a WAL."""
+    """Return SQLite's error, after ten seconds, when it cannot extend the index of a WAL."""
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
     return error
@@ -80,7 +80,7 @@ def test_a_path_is_reported_as_it_is(tmp_path, text):
 
 @pytest.fixture
 def locked(tmp_path):
-    """A database under a rollback journal, whose lock another connection keeps."""
+    """Yield a database with a rollback journal that another connection keeps locked."""
     path = tmp_path / "a.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("CREATE TABLE a (b)")
@@ -161,7 +161,7 @@ def test_what_does_not_pass_is_not_tried_again(tmp_path, make, words):
 
 
 def of_format(number: int) -> bytes:
-    """A database of this schema format."""
+    """Create a database of this schema format."""
     with closing(sqlite3.connect(":memory:")) as made:
         made.execute("CREATE TABLE a (b)")
         made.commit()
@@ -171,7 +171,7 @@ def of_format(number: int) -> bytes:
 
 
 def read_only(disk):
-    """The file system at `disk`, from now on without writing."""
+    """Remount the file system at `disk` read-only."""
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
 
 

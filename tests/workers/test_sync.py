@@ -1,4 +1,4 @@
-"""A catalogue's folder into a real database: what a run adds, fixes and says."""
+"""Sync from a catalogue folder into a real database: additions, corrections, messages."""
 
 import os
 from pathlib import Path
@@ -100,7 +100,7 @@ def test_what_was_changed_by_hand_is_fixed_by_the_next_runs(params, synced, stat
 
     for _ in range(2):
         missing_sets(pruning(params), a_report())
-        # A card under a foreign set is named first, and fixed once it is pruned there.
+        # A card under a foreign set is reported first, and corrected once it is pruned there.
         try:
             missing_cards(pruning(params), a_report())
         except WorkerError as failed:

@@ -1,4 +1,4 @@
-"""A catalogue behind a real local HTTP server."""
+"""Sync from a catalogue behind a local HTTP server."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""What differs between two sets of rows; no file, no database."""
+"""Differences between two sets of rows; no file, no database."""
 
 import pytest
 from hypothesis import given

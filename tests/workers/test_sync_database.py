@@ -1,4 +1,4 @@
-"""Databases that a sync may not use, or may not harm."""
+"""Databases that a sync must refuse, or must not harm."""
 
 import os
 import sqlite3
@@ -194,7 +194,7 @@ def opened_as(path, uid, gid):
 
 @pytest.fixture
 def owned(tmp_path):
-    """A WAL database of uid 4242 in a folder that everybody may write."""
+    """Create a WAL database of uid 4242 in a world-writable folder."""
     let_others_enter(tmp_path, 0o777)
     path = tmp_path / "theirs.db"
     execute(path, "PRAGMA journal_mode = WAL")

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment leaves whole sets, and the next run completes them."""
+"""SIGKILL at any time leaves complete sets, and the next run adds the others."""
 
 import random
 import signal
@@ -43,7 +43,7 @@ def catalogue(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def filled(catalogue, tmp_path_factory):
-    """The database that an undisturbed run fills, and the run's result."""
+    """Return the database of an undisturbed run, and the run's result."""
     params = Params(str(catalogue), tmp_path_factory.mktemp("filled") / "cards.db")
     missing_sets(params, a_report())
     return params.database, missing_cards(params, a_report())
@@ -56,7 +56,7 @@ def clean(filled):
 
 
 def killed_after(params: Params, seconds: float) -> int:
-    """The exit status of a run that gets SIGKILL so long after it began."""
+    """Return the exit status of a run that gets SIGKILL this long after its start."""
     command = [sys.executable, "-c", DRIVER, params.catalogue, params.database]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None

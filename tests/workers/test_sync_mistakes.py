@@ -1,4 +1,4 @@
-"""What is wrong in a catalogue or a `with` block is named, and holds up nobody."""
+"""Mistakes in a catalogue or a `with` block are named, and delay no other set."""
 
 import os
 

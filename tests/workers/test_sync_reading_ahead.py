@@ -1,4 +1,4 @@
-"""Documents of cards are read and hashed in other threads, a few ahead of the rows."""
+"""Card documents are read and hashed in other threads, a few ahead of the rows."""
 
 import json
 from itertools import islice
@@ -11,7 +11,7 @@ SETS = [f"set{number}" for number in range(20)]
 
 
 class Counting(Folder):
-    """A folder that notes what was read."""
+    """A folder that records what was read."""
 
     def __init__(self, root):
         super().__init__(root)

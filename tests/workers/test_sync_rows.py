@@ -1,4 +1,4 @@
-"""Entries become rows, or named problems; no file, no database."""
+"""Entries become rows or named problems; no file, no database."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Text from outside is made so that it can be encoded, and is otherwise left alone."""
+"""Text from outside is made encodable, and otherwise left unchanged."""
 
 import os
 

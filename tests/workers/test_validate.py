@@ -1,4 +1,4 @@
-"""Finding a worker by its name, and what is said when it is not there."""
+"""Finding a worker by its name, and the error if there is none."""
 
 import pytest
 
