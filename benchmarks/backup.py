@@ -1,17 +1,17 @@
-"""What a backup costs, beside what one types in a shell.
+"""What a backup costs, compared with shell commands.
 
     python benchmarks/backup.py [--rounds N] [--large | --megabytes N] [--values FILE]
 
-Sides take turns, each a process of its own, timed from launch to exit with
-Python's start included; the files go to disk (fsync) on each side. 190 MB, or
-1 GB with --large. Medians, ratios of medians, CPU, memory, sizes. Peers:
+The sides take turns. Each is a separate process, timed from launch to exit with Python's start
+included, and syncs its files to disk (fsync). 190 MB, or 1 GB with --large. Medians, ratios of
+medians, CPU, memory, sizes. Sides:
 
 gzip6  sqlite3 .backup, gzip -6, sha256sum: copies, compresses, proves nothing
 gzip1  the same with gzip -1
 pigz   the same with pigz -6, if it is installed
 packed our snapshot, gzip and both hashes, without the proof
-proved the whole of backup.run: read back, unpacked, hashed, checked, counted
-local  the same as `nightshift run backup --local`: supervisor, ledger and all
+proved the complete backup.run: read back, unpacked, hashed, checked, counted
+local  the same as `nightshift run backup --local`, with supervisor and ledger
 """
 
 import json
@@ -66,10 +66,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-backup-", dir=os.environ.get("TMPDIR")) as room:
         source = Path(room) / "bench.db"
         generate(source, given.megabytes * 1_000_000)
-        failures = interleave.taken(
+        failures = interleave.in_turn(
             given.rounds,
             [name for name in WORDS if name not in missing],
-            lambda name: play(name, source, Path(room) / "out", key, measured),
+            lambda name: measure_side(name, source, Path(room) / "out", key, measured),
             measured,
             given.values,
         )
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def generate(path: Path, size_bytes: int) -> None:
-    """Write a made-up catalogue of cards, about as compressible as the real one."""
+    """Write an invented catalogue of cards, about as compressible as the real one."""
     dice = random.Random(7)
     words = ["".join(dice.choices("aeioulnrst", k=dice.randint(3, 9))) for _ in range(900)]
 
@@ -116,7 +116,7 @@ def generate(path: Path, size_bytes: int) -> None:
             number += 5000
 
 
-def play(name: str, source: Path, folder: Path, key: str, measured: Measured) -> None:
+def measure_side(name: str, source: Path, folder: Path, key: str, measured: Measured) -> None:
     """Measure one side, with an empty folder and after a sync of the disk."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

@@ -1,14 +1,14 @@
-"""What the supervisor costs when everything is due at once, beside its peers.
+"""What the supervisor costs when everything is due at once, compared with other schedulers.
 
     python benchmarks/burst.py [--only a,e] [--rounds N] [--cores 1,2] [--quick]
 
-Sides take turns, each in a folder of its own and with its own defaults; a burst
-has a real minute to itself, so a full run takes most of an hour. Medians and
-their ratios are printed. A job is `touch FILE`: both sides pay the same for it,
-and the file's ctime is its start, to the kernel's tick (4 ms at 250 Hz); rows
-(c) and (d) need better: inotify, and each side's own account of its results.
-CPU is the kernel's clock of the process. cronstable has no limit for all jobs
-and keeps no ledger in its default; ours commits every run before it starts.
+The sides take turns, each in its own folder and with its own defaults. A burst has a real
+minute to itself, so a full run takes most of an hour. Medians and their ratios are printed.
+
+A job is `touch FILE`: both sides pay the same for it, and the file's ctime is its start, to the
+kernel's tick (4 ms at 250 Hz). Rows (c) and (d) need better: inotify, and each side's own record
+of its results. CPU is the kernel's clock of the process. cronstable has no limit for all jobs
+and keeps no ledger by default; ours commits every run before it starts.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from measured import Measured
 from memory import machine
 from peers import CRONSTABLE, NEVER, OURS, Side, living
 from rows import BURST, table
-from workloads import SCENES, Scene, not_due, ready_ten_thousand, touches
+from workloads import SCENARIOS, Scenario, not_due, ready_ten_thousand, touches
 
-# The scenes that --quick leaves out.
+# The scenarios that --quick leaves out.
 LONG = (ready_ten_thousand, not_due)
 
 
@@ -41,11 +41,11 @@ def main() -> None:
     cores = [2] if given.quick else given.cores
     measured, failures = Measured(), list[str]()
     for number in range(rounds):
-        for scene, its_rows, is_for_all_cores in SCENES:
-            if not set(given.only) & set(its_rows) or (given.quick and scene in LONG):
+        for scenario, its_rows, is_for_all_cores in SCENARIOS:
+            if not set(given.only) & set(its_rows) or (given.quick and scenario in LONG):
                 continue
             for count in cores if is_for_all_cores else cores[:1]:
-                failures += played(scene, count, measured)
+                failures += run_scenario(scenario, count, measured)
                 measured.save(given.values)
         say(f"after round {number + 1} of {rounds}:\n{report(measured, given.only)}\n")
     versions = ", ".join(f"{side.name} {side.version}" for side in (OURS, CRONSTABLE))
@@ -70,30 +70,30 @@ def numbers(text: str) -> list[int]:
     return [options.count(each) for each in text.split(",")]
 
 
-def played(scene: Scene, cores: int, measured: Measured) -> list[str]:
-    """Play one scene with each installed side; return the failures."""
+def run_scenario(scenario: Scenario, cores: int, measured: Measured) -> list[str]:
+    """Run one scenario with each installed side; return the failures."""
     failures = []
     for side in (OURS, CRONSTABLE):
         if find_spec(side.module) is None:
             continue
         try:
-            played_by(side, scene, cores, measured)
+            run_with_side(side, scenario, cores, measured)
             said = measured.newest(side.name, cores)
         except (OSError, RuntimeError) as error:  # still measure the other rows
             said = f"failed: {error}"
-            failures.append(f"{scene.__name__}, {cores} cores: {side.name} {said}")
-        say(f"{scene.__name__}, {cores} cores: {side.name} {said}")
+            failures.append(f"{scenario.__name__}, {cores} cores: {side.name} {said}")
+        say(f"{scenario.__name__}, {cores} cores: {side.name} {said}")
     return failures
 
 
-def played_by(side: Side, scene: Scene, cores: int, measured: Measured) -> None:
-    """Play one scene with one side, whose modules are compiled as after an installation."""
+def run_with_side(side: Side, scenario: Scenario, cores: int, measured: Measured) -> None:
+    """Run one scenario with one side, whose modules are compiled as after an installation."""
     with tempfile.TemporaryDirectory(prefix="burst-") as name:
         with living(side, Path(name) / "warm", touches(Path(name), 1), NEVER):
             pass
         folder = Path(name) / "one"
         folder.mkdir()
-        scene(side, folder, cores, measured)
+        scenario(side, folder, cores, measured)
 
 
 def report(measured: Measured, only: list[str]) -> str:

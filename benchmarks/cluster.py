@@ -1,16 +1,16 @@
-"""What several hosts cost, beside the stock worker of the engine.
+"""What several hosts cost, compared with the engine's own worker.
 
     python benchmarks/cluster.py [--rounds N] [--only PART,...]
                                  [--full-times] [--values FILE]
 
-Three hosts and a PostgreSQL of their own (scripts/embedded_postgres.py, in memory) on this
-machine. Parts:
+Three hosts and a PostgreSQL server (scripts/embedded_postgres.py, in memory) on this machine.
+Parts:
 
 latency   a request to its start, on the leader's host, on another one, by a stock worker
 burst     1,000 slots of one minute to the last start, and 1,000 jobs deferred to stock workers
 idle      transactions a second and PostgreSQL's CPU, for each host, over a minute
-takeover  the leading host is killed with all it runs: to the next leader, and to the start of
-          what it lost. Scaled times, or the defaults with --full-times (takes minutes)
+takeover  the leading host is killed with all its processes: to the next leader, and to the
+          start of the lost runs. Scaled times, or the defaults with --full-times (takes minutes)
 growth    100, 1,000 and 3,000 simulated hosts: the server's CPU, late looks, a leader's look
 tick      CPU of the leader for a full minute with 10,000 jobs not due
 """
@@ -73,7 +73,7 @@ def main() -> None:
             print(f"{time.strftime('%H:%M:%S')} {name} is done", file=sys.stderr)
     print(f"medians of {given.rounds} rounds; {machine()}\n")
     for (row, cores, side), values in found.values.items():
-        number = found.weighed(row, cores, side)
+        number = found.median_of(row, cores, side)
         print(f"{row:<44} {side:<12} {number:>10.4g}   ({len(values)} values)")
 
 

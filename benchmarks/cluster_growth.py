@@ -1,7 +1,7 @@
-"""Hundreds and thousands of hosts of a cluster, simulated: their real statements, few connections.
+"""Hundreds and thousands of simulated hosts: their real statements over few connections.
 
-Each simulated host looks (glance.py) and beats at its own instants, spread over the interval.
-What is measured is the server's CPU, how late looks begin, and a leader's look at all hosts.
+Each simulated host looks (glance.py) and sends heartbeats at its own times, spread over the
+interval. Measured are the server's CPU, how late looks begin, and a leader's look at all hosts.
 """
 
 import threading
@@ -25,7 +25,7 @@ SIZES = ((100, 1.0), (1000, 1.0), (3000, 5.0))
 
 
 def growth(folder: Path, server: Any, times: dict[str, str], found: Measured) -> None:
-    """Measure the server with ever more hosts that have nothing to do."""
+    """Measure the server with growing numbers of idle hosts."""
     with session.connect(server.dsn, SCHEMA) as db:
         install.install(db, SCHEMA, None)
         db.execute(f'SET search_path = "{SCHEMA}"')
@@ -33,7 +33,7 @@ def growth(folder: Path, server: Any, times: dict[str, str], found: Measured) ->
         workers: list[int] = []
         for hosts, every_s in SIZES:
             workers += [joined(db, number) for number in range(len(workers), hosts)]
-            play(db, server, workers, every_s, found)
+            measure_hosts(db, server, workers, every_s, found)
 
 
 def joined(db: session.Connection, number: int) -> int:
@@ -47,10 +47,10 @@ def joined(db: session.Connection, number: int) -> int:
     return worker
 
 
-def play(
+def measure_hosts(
     db: session.Connection, server: Any, workers: list[int], every_s: float, found: Measured
 ) -> None:
-    """Let these hosts look and beat for a while; add what was measured."""
+    """Let these hosts look and send heartbeats for a while; add the measurements."""
     pid = int((server.data / "postmaster.pid").read_text().splitlines()[0])
     late: list[float] = []
     begin = time.monotonic() + 0.5
@@ -81,7 +81,7 @@ def play(
 def look_and_beat(
     dsn: str, workers: list[int], every_s: float, begin: float, late: list[float]
 ) -> None:
-    """Do what these hosts do, each at its instants, over one connection."""
+    """Look and send heartbeats for these hosts at their times, over one connection."""
     plan = [
         (begin + (number + place / len(workers)) * pause_s, worker, pause_s == every_s)
         for place, worker in enumerate(workers)

@@ -1,9 +1,9 @@
-"""What hosts with nothing to do ask of PostgreSQL, beside stock workers with nothing to do.
+"""PostgreSQL load of idle hosts, compared with idle stock workers.
 
-Only what the hosts cause is counted: one connection takes all samples, and the server's own
-rounds (autovacuum, the background writer) are off, which would look at every new table and
-page for minutes after a start. The first minute is left out: a session's statistics arrive
-ten seconds late, and its first executions of a statement are planned anew.
+Only load that the hosts cause is counted: one connection takes all samples, and the server's
+own background work (autovacuum, the background writer) is off, because it would read every new
+table and page for minutes after a start. The first minute is left out: a session's statistics
+arrive ten seconds late, and its first executions of a statement are planned again.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _COUNTED = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datna
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """transactions: of the database. cpu_s: of the server's processes that live."""
+    """transactions: of the database. cpu_s: of the server's live processes."""
 
     transactions: int
     cpu_s: float
@@ -67,7 +67,7 @@ def measure(
 def sampled(
     admin: "psycopg.Connection[Any]", server: Any, database: str
 ) -> Iterator[list[Sample]]:
-    """Yield a list that has a sample of the begin, and at the end one of the end."""
+    """Yield a list that gets a sample at the beginning and one at the end."""
     samples = [sample(admin, server, database)]
     yield samples
     samples.append(sample(admin, server, database))

@@ -2,14 +2,14 @@
 
     python benchmarks/endurance.py [--runs N] [--every N] [--values FILE]
 
-A real supervisor with 50 jobs that are asked for by the API, all of them again
-and again: commands, shells, Python functions, some that fail, print much, or
-leave a child behind. Every so many runs its processes are weighed from outside,
-while nothing runs: memory, descriptors, threads; and what there should be none
-of: zombies, processes of runs, files in the folder for temporary ones.
+A real supervisor with 50 jobs, which are requested over the API again and again: commands,
+shells, Python functions, some that fail, print much, or leave a child behind. At regular
+intervals, while nothing runs, its processes are measured from outside: memory, descriptors,
+threads, and leftovers, of which there should be none: zombies, processes of runs, temporary
+files.
 
-Growth is measured between the means of the first and the last quarter of the curve;
-the first weighing comes after one round of all jobs, when every keeper is there.
+Growth is measured between the means of the first and the last quarter of the curve. The first
+sample comes after one round of all jobs, when every keeper has started.
 """
 
 import json
@@ -39,7 +39,7 @@ _WORKER = "def small(params, report):\n    report.progress(1, 1, 'rows')\n    re
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
+class Usage:
     """Sums over the processes of one kind at one time, and their number."""
 
     processes: int
@@ -54,9 +54,9 @@ class Sample:
     """The service after a number of runs. litter: zombies, runs' processes, temporary files."""
 
     runs: int
-    supervisor: Weight
-    fork_server: Weight
-    keepers: Weight
+    supervisor: Usage
+    fork_server: Usage
+    keepers: Usage
     litter: int
 
 
@@ -70,7 +70,7 @@ def main() -> None:
     measured = Measured()
     for _ in range(given.rounds):
         samples, took_s = endured(given.runs, given.every)
-        taken(samples, measured)
+        add_curves(samples, measured)
         measured.save(given.values)
         print(table(samples, took_s))
 
@@ -88,18 +88,18 @@ def endured(runs: int, every: int) -> tuple[list[Sample], float]:
         return samples, time.perf_counter() - before
 
 
-def taken(samples: list[Sample], measured: Measured) -> None:
+def add_curves(samples: list[Sample], measured: Measured) -> None:
     """Add the curves of the memory, and the row of its growth, to `measured`."""
     for place, kind in enumerate(KINDS):
-        points = [(float(one.runs), float(weights(one)[place].pss_bytes)) for one in samples]
+        points = [(float(one.runs), float(usages(one)[place].pss_bytes)) for one in samples]
         measured.draw("memory", kind, points)
-    first, last = ends(samples, lambda one: sum(kind.pss_bytes for kind in weights(one)))
+    first, last = ends(samples, lambda one: sum(kind.pss_bytes for kind in usages(one)))
     measured.add("endurance", ALL, "the first", first)
     measured.add("endurance", ALL, "the last", last)
 
 
-def weights(one: Sample) -> tuple[Weight, Weight, Weight]:
-    """Return the weights of the three kinds, in the order of KINDS."""
+def usages(one: Sample) -> tuple[Usage, Usage, Usage]:
+    """Return the usages of the three kinds, in the order of KINDS."""
     return one.supervisor, one.fork_server, one.keepers
 
 
@@ -127,12 +127,12 @@ def jobs() -> dict[str, Command]:
 def curve(service: Living, folder: Path, runs: int, every: int) -> list[Sample]:
     """Return the samples, from after the first round to after the last."""
     ask_all(service)
-    done, samples = JOBS, [weighed(service, folder, JOBS)]
+    done, samples = JOBS, [sample(service, folder, JOBS)]
     while done < runs:
         ask_all(service)
         done += JOBS
         if done - samples[-1].runs >= every or done >= runs:
-            samples.append(weighed(service, folder, done))
+            samples.append(sample(service, folder, done))
     return samples
 
 
@@ -149,7 +149,7 @@ def ask_all(service: Living) -> None:
     raise RuntimeError(f"{JOBS} runs took longer than {ROUND_S:.0f} s")
 
 
-def weighed(service: Living, folder: Path, runs: int) -> Sample:
+def sample(service: Living, folder: Path, runs: int) -> Sample:
     """Return a sample of the idle service."""
     time.sleep(QUIET_S)
     fork_server = children(service.pid)
@@ -160,9 +160,9 @@ def weighed(service: Living, folder: Path, runs: int) -> Sample:
     zombies = sum(_field(pid, "State:").startswith("Z") for pid in (*fork_server, *keepers))
     return Sample(
         runs,
-        _weight([service.pid]),
-        _weight(fork_server),
-        _weight(keepers),
+        _usage([service.pid]),
+        _usage(fork_server),
+        _usage(keepers),
         len(others) + files + zombies,
     )
 
@@ -194,8 +194,8 @@ def verdict(samples: list[Sample]) -> str:
         "supervisor RSS": lambda one: one.supervisor.rss_bytes,
         "fork server RSS": lambda one: one.fork_server.rss_bytes,
         "RSS a keeper": lambda one: one.keepers.rss_bytes // max(1, one.keepers.processes),
-        "PSS of all": lambda one: sum(kind.pss_bytes for kind in weights(one)),
-        "descriptors": lambda one: sum(kind.descriptors for kind in weights(one)),
+        "PSS of all": lambda one: sum(kind.pss_bytes for kind in usages(one)),
+        "descriptors": lambda one: sum(kind.descriptors for kind in usages(one)),
         "threads": lambda one: one.supervisor.threads,
     }
     said, has_grown = [], any(one.litter for one in samples)
@@ -208,8 +208,8 @@ def verdict(samples: list[Sample]) -> str:
     return f"{word}: {', '.join(said)}, litter {litter} (first quarter to last)"
 
 
-def _weight(pids: list[int]) -> Weight:
-    return Weight(
+def _usage(pids: list[int]) -> Usage:
+    return Usage(
         len(pids),
         sum(_number(pid, "VmRSS:") * 1024 for pid in pids),
         sum(pss_bytes(pid) for pid in pids),

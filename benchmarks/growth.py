@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """How the cost of each operation grows: with jobs, runs, backups, tables, clients and so on.
 
-Each line is one operation of ours, called with its real parts, at growing numbers of one
-thing. What is said of it is an exponent: the slope of the curve on logarithmic axes between
-its last two points. 1 is linear, 2 a square; n log n is some 1.1. Seconds are CPU seconds,
-but for tables, where PostgreSQL works, too: they are of the wall clock.
+Each line is one of our operations, called with its real parts, at growing numbers of one thing.
+The result is an exponent: the slope of the curve on logarithmic axes between its last two
+points. 1 is linear, 2 is quadratic; n log n is about 1.1. Seconds are CPU seconds, except for
+tables: PostgreSQL works there, too, so they are wall-clock seconds.
 """
 
 import math
@@ -23,13 +23,13 @@ from measured import ALL, Measured, Points
 from memory import machine
 from rows import GROWTH, growth, table
 
-# An operation at one number of things: its name, and what it costs in seconds or bytes.
+# An operation at one number of things: its name, and its cost in seconds or bytes.
 Costs = Iterator[tuple[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What grows, to which numbers, and what measures the operations at one of them."""
+    """A growing quantity, its numbers, and the function that measures at one of them."""
 
     what: str
     numbers: tuple[int, ...]
@@ -85,7 +85,7 @@ def curves(axis: Axis, is_quick: bool) -> dict[str, Points]:
 def exponent(points: Sequence[tuple[float, float]]) -> float:
     """Return the slope between the last two points on logarithmic axes.
 
-    What is too brief to be measured counts as a microsecond, or a byte.
+    Values too small to measure count as a microsecond, or a byte.
     """
     (few, before), (many, after) = points[-2:]
     return math.log(max(after, 1e-6) / max(before, 1e-6)) / math.log(many / few)

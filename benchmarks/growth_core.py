@@ -20,7 +20,7 @@ from supervisor.core.views import Facts
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 DUE, NOT_DUE = "1 12 * * *", "0 3 * * *"
-# Brief operations are repeated until they have taken this long.
+# Short operations are repeated for this long.
 LONG_ENOUGH_S = 0.2
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def cpu_s(act: Callable[[], object]) -> float:
 
 
 def of_jobs(number: int, _folder: Path) -> Iterator[tuple[str, float]]:
-    """Yield what a minute, a reload, the status and the memory cost with so many jobs."""
+    """Yield the cost of a minute, a reload, the status and the memory with this many jobs."""
     tracemalloc.start()
     scheduler = begun(number, DUE)
     yield "memory", float(tracemalloc.get_traced_memory()[0])
@@ -54,7 +54,7 @@ def of_jobs(number: int, _folder: Path) -> Iterator[tuple[str, float]]:
 
 
 def of_incidents(number: int, _folder: Path) -> Iterator[tuple[str, float]]:
-    """Yield what a minute and the status cost with so many open incidents."""
+    """Yield the cost of a minute and the status with this many open incidents."""
     scheduler = begun(number, NOT_DUE)
     incidents = tuple(
         Incident(n + 1, job.name, "exit", Severity.ERROR, NOON, NOON, "exit status 1")

@@ -26,7 +26,7 @@ _KEEP_ALL = Limits(days=10_000, runs=10**9)
 
 
 def of_runs(number: int, folder: Path) -> Iterator[tuple[str, float]]:
-    """Yield what a start, a purge and questions about the history cost with so many runs."""
+    """Yield the cost of a start, a purge and history queries with this many runs."""
     fill(folder, number)
     yield "start", cpu_s(lambda: Store(folder).close())
     store = Store(folder)
@@ -43,7 +43,7 @@ def of_runs(number: int, folder: Path) -> Iterator[tuple[str, float]]:
 
 
 def purge(store: Store) -> None:
-    """Do what is done once a minute."""
+    """Purge as the service does once a minute."""
     store.purge(_KEEP_ALL, BEGAN)
     store.purge_logs(_KEEP_ALL.log_bytes, BEGAN)
 
@@ -58,7 +58,7 @@ def explained(history: History, number: int) -> None:
 
 
 def fill(folder: Path, number: int) -> None:
-    """Write a ledger with so many runs of JOBS jobs, of which one in a hundred failed."""
+    """Write a ledger with this many runs of JOBS jobs; one run in a hundred failed."""
     Store(folder).close()
     with closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
         db.execute("PRAGMA synchronous = OFF")
@@ -79,7 +79,7 @@ def a_run(number: int) -> Run:
 
 
 def of_backups(number: int, folder: Path) -> Iterator[tuple[str, float]]:
-    """Yield what the list of a folder and the plan of a rotation cost with so many backups."""
+    """Yield the cost of listing a folder and planning a rotation with this many backups."""
     database, copies = folder / "a.sqlite3.db", folder / "copies"
     with closing(sqlite3.connect(database)) as db, db:
         db.execute("CREATE TABLE t (a)")
@@ -95,7 +95,7 @@ def of_backups(number: int, folder: Path) -> Iterator[tuple[str, float]]:
 
 
 def multiply(copies: Path, number: int, now: datetime) -> None:
-    """Copy the one backup of a folder, with its papers, under the names of earlier hours."""
+    """Copy the only backup of a folder, with its companion files, under names of earlier hours."""
     (made,) = listing.list_backups(copies)
     stamp = f"{made.taken_at:%Y-%m-%dT%H-%M-%SZ}"
     for hours in range(1, number):

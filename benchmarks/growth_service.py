@@ -17,7 +17,7 @@ _QUESTION = f"GET {OURS.status} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0
 
 
 def of_running(number: int, folder: Path) -> Iterator[tuple[str, float]]:
-    """Yield what so many runs at once cost: CPU until all have begun, and memory."""
+    """Yield the cost of this many simultaneous runs: CPU until all have begun, and memory."""
     commands = {f"job-{n}": ["sleep", "600"] for n in range(number)}
     with living(with_places(number), folder, commands, NEVER) as service:
         before = service.cpu_s() + service.others_cpu_s()
@@ -29,7 +29,7 @@ def of_running(number: int, folder: Path) -> Iterator[tuple[str, float]]:
 
 
 def of_clients(number: int, folder: Path) -> Iterator[tuple[str, float]]:
-    """Yield the CPU of the service for a status that so many clients ask for at once."""
+    """Yield the CPU of the service for a status that this many clients request at once."""
     commands: dict[str, Command] = {f"job-{n}": ["/bin/true"] for n in range(10)}
     with living(OURS, folder, commands, NEVER) as service:
         ask_at_once(folder, number)
@@ -40,7 +40,7 @@ def of_clients(number: int, folder: Path) -> Iterator[tuple[str, float]]:
 
 
 def with_places(number: int) -> Side:
-    """Return our side with so many places in its pool."""
+    """Return our side with this many places in its pool."""
 
     def text(commands: Mapping[str, Command], cron: str, folder: Path) -> str:
         _, _, rest = OURS.text(commands, cron, folder).partition("\njobs:")
@@ -50,7 +50,7 @@ def with_places(number: int) -> Side:
 
 
 def wait_until_all_run(service: Living, number: int) -> None:
-    """Wait until so many runs have begun. Raises: RuntimeError."""
+    """Wait until this many runs have begun. Raises: RuntimeError."""
     until = time.monotonic() + BEGUN_S
     while json.loads(service.ask(OURS.status))["pool"]["running"] < number:
         if time.monotonic() > until:
@@ -59,7 +59,7 @@ def wait_until_all_run(service: Living, number: int) -> None:
 
 
 def ask_at_once(folder: Path, number: int) -> None:
-    """Send the question on so many connections, then read all the answers."""
+    """Send the request on this many connections, then read all the answers."""
     with ExitStack() as opened:
         connections = [opened.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(number)]
         for connection in connections:

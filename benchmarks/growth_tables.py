@@ -18,7 +18,7 @@ _AGAIN = 3
 
 
 def of_tables(number: int, folder: Path) -> Iterator[tuple[str, float]]:
-    """Yield what a first run and one with nothing to do take, in seconds of the wall clock."""
+    """Yield the wall-clock seconds of a first run and of one with nothing to do."""
     database = folder / "source.db"
     fill(database, number)
     with throwaway(FORGETFUL) as server:
@@ -38,7 +38,7 @@ def seconds(params: replication.Params) -> float:
 
 
 def fill(database: Path, number: int) -> None:
-    """Create so many tables with a few rows each."""
+    """Create this many tables with a few rows each."""
     with closing(sqlite3.connect(database)) as connection:
         for each in range(number):
             connection.execute(

@@ -11,21 +11,21 @@ from pathlib import Path
 from measured import ALL, Measured
 
 
-def taken(
+def in_turn(
     rounds: int,
     names: Sequence[str],
-    play: Callable[[str], None],
+    measure_side: Callable[[str], None],
     measured: Measured,
     values: Path | None,
 ) -> list[str]:
-    """Play each side in each round; return the failures. `play` adds values to `measured`."""
+    """Run each side in each round; return the failures. measure_side: adds values."""
     failures: dict[str, str] = {}
     for number in range(rounds):
         for name in names:
             if name in failures:
                 continue
             try:
-                play(name)
+                measure_side(name)
                 said = measured.newest(name, ALL)
             except (OSError, RuntimeError) as error:
                 said = failures[name] = f"failed: {error}"

@@ -48,7 +48,7 @@ class Measured:
         """Return the numbers of cores that a row was measured on, largest first."""
         return sorted({cores for key, cores, _ in self.values if key == row}, reverse=True)
 
-    def weighed(self, row: str, cores: int, side: str) -> float | None:
+    def median_of(self, row: str, cores: int, side: str) -> float | None:
         """Return the median of a row, or its P99 or WORST value; None if it was not measured."""
         found = self.values.get((row, cores, side))
         if not found:

@@ -1,17 +1,16 @@
-"""What a page of a hundred jobs costs, beside the peer's page, in a real Chromium.
+"""What a page of a hundred jobs costs, compared with the peer's page, in a real Chromium.
 
     python benchmarks/page.py [--rounds N] [--values FILE]
 
-Each round opens each page twice, each time in a context without a cache of a browser that
-is warm. First undisturbed, for the first paint: a script that looks for a text has the
-browser lay out the page, which delays its paint. The tab has been open for a second by then:
-the window of this browser is a page as well, and takes more CPU at its beginning than all
-that is measured. Then until the first job is in its table, for
-the time to that, bytes and requests, and the memory of what serves the page: for ours the
-process of the page beside the service, for the peer the service itself. Of ours also: from the
-request that pauses a job to the page that shows it, untouched. The side `floor` is a page of
-one line from a bare socket: what no page can go below in this browser on this machine.
-Without an installed Chromium nothing is measured.
+Each round opens each page twice in a warm browser, each time in a new context with an empty
+cache. The first time nothing disturbs it, for the first paint: a script that searches for a
+text would force a layout, which delays the paint. The tab is opened a second earlier, because
+the window of this browser is a page as well and takes more CPU at its start than everything
+measured. The second time is for the time until the first job is in its table, bytes, requests,
+and the memory of the serving process: for ours the process of the page beside the service, for
+the peer the service itself. For ours also: from the request that pauses a job to the page that
+shows it, without a reload. The side `floor` is a page of one line from a bare socket: no page
+can take less in this browser on this machine. Without Chromium nothing is measured.
 """
 
 import dataclasses
@@ -39,7 +38,7 @@ FIRST = next(iter(JOBS))
 LIMIT_MS = 60_000
 WINDOW_MS = 1_000
 _PAINT = """() => performance.getEntriesByType("paint").map(each => each.startTime)[0] || 0"""
-# Small enough for one segment, and its connection stays open as a server's does.
+# Small enough for one segment; its connection stays open, as with a server.
 _FLOOR = f"<!doctype html><title>floor</title><p>{FIRST}".encode()
 _SEEN = "name => document.body && document.body.innerText.includes(name)"
 
@@ -73,10 +72,10 @@ def main() -> None:
             "floor": (floor, 0, []),
         }
         changed = {"nightshift": Path(folder, "ours", "socket")}
-        failures = interleave.taken(
+        failures = interleave.in_turn(
             given.rounds,
             list(sides),
-            lambda name: play(chromium, name, *sides[name], measured, changed.get(name)),
+            lambda name: measure_side(chromium, name, *sides[name], measured, changed.get(name)),
             measured,
             given.values,
         )
@@ -86,7 +85,7 @@ def main() -> None:
     sys.exit("\n".join(failures) or None)
 
 
-def play(
+def measure_side(
     chromium: Any,
     name: str,
     url: str,
@@ -95,7 +94,7 @@ def play(
     measured: Measured,
     api: Path | None,
 ) -> None:
-    """Open the page twice, and add what it took. api: socket for a change, if it is measured."""
+    """Open the page twice and add its costs; api: socket of the measured change, or None."""
     address = url.partition("?")[0]
     with tab(chromium, cookies) as page:
         page.wait_for_timeout(WINDOW_MS)
@@ -114,7 +113,7 @@ def play(
         page.goto(address, wait_until="commit", timeout=LIMIT_MS)
         page.wait_for_function(_SEEN, arg=FIRST, timeout=LIMIT_MS, polling=5)
         measured.add("page table", ALL, name, page.evaluate("performance.now()") / 1e3)
-        page.wait_for_timeout(500)  # what the table does not wait for is loaded, too
+        page.wait_for_timeout(500)  # the rest that the table does not wait for is loaded, too
         measured.add("page bytes", ALL, name, sum(sizes))
         measured.add("page requests", ALL, name, len(asked))
         measured.add("page memory", ALL, name, pss_bytes(pid))
@@ -124,7 +123,7 @@ def play(
 
 @contextmanager
 def tab(chromium: Any, cookies: list[Any]) -> Iterator[Any]:
-    """Yield a tab of a context with these cookies and nothing cached."""
+    """Yield a tab of a context with these cookies and an empty cache."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     try:
         context.add_cookies(cookies)
@@ -134,7 +133,7 @@ def tab(chromium: Any, cookies: list[Any]) -> Iterator[Any]:
 
 
 def change_s(page: Any, api: Path) -> float:
-    """Pause a job by the socket, and return the seconds until the page shows it."""
+    """Pause a job over the socket; return the seconds until the page shows it."""
     button = f"#job-{FIRST} button:has-text('{{}}')"
     began = time.perf_counter()
     ask(api, "pause")

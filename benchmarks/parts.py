@@ -23,7 +23,7 @@ from rows import (
 
 
 @dataclass(frozen=True, slots=True)
-class Play:
+class PlannedPart:
     """One part: a benchmark with options, and the time limit for one round and for the rest."""
 
     name: str
@@ -34,7 +34,7 @@ class Play:
     most_rounds: int = 99
 
     def rounds(self, wanted: int) -> int:
-        """Return how many of the wanted rounds are played."""
+        """Return how many of the requested rounds this part runs."""
         return min(wanted, self.most_rounds)
 
     def bound_s(self, rounds: int) -> float:
@@ -42,35 +42,35 @@ class Play:
         return self.rest_s + self.round_s * rounds
 
 
-def _burst(name: str, letters: str, round_s: float, *options: str) -> Play:
+def _burst(name: str, letters: str, round_s: float, *options: str) -> PlannedPart:
     rows = tuple(row for letter in letters.split(",") for row in BURST[letter])
-    return Play(name, ("burst.py", "--only", letters, *options), round_s, 60, rows)
+    return PlannedPart(name, ("burst.py", "--only", letters, *options), round_s, 60, rows)
 
 
-def _backup(name: str, size_mb: int, round_s: float) -> Play:
+def _backup(name: str, size_mb: int, round_s: float) -> PlannedPart:
     command = ("backup.py", "--megabytes", str(size_mb))
-    return Play(name, command, round_s, 120, backup(size_mb))
+    return PlannedPart(name, command, round_s, 120, backup(size_mb))
 
 
-def _replication(name: str, rows: int, round_s: float) -> Play:
+def _replication(name: str, rows: int, round_s: float) -> PlannedPart:
     command = ("replication.py", "--rows", str(rows))
-    return Play(name, command, round_s, 180, replication(rows))
+    return PlannedPart(name, command, round_s, 180, replication(rows))
 
 
-def _growth(*options: str) -> Play:
-    return Play("growth", ("growth.py", *options), 1800, 60, GROWTH, most_rounds=1)
+def _growth(*options: str) -> PlannedPart:
+    return PlannedPart("growth", ("growth.py", *options), 1800, 60, GROWTH, most_rounds=1)
 
 
-def _endurance(*options: str) -> Play:
-    return Play("endurance", ("endurance.py", *options), 1800, 60, ENDURANCE, most_rounds=1)
+def _endurance(*options: str) -> PlannedPart:
+    return PlannedPart("endurance", ("endurance.py", *options), 1800, 60, ENDURANCE, most_rounds=1)
 
 
-def _cluster(*parts: str, round_s: float) -> Play:
+def _cluster(*parts: str, round_s: float) -> PlannedPart:
     command = ("cluster.py", "--only", ",".join(parts))
-    return Play("cluster", command, round_s, 60, CLUSTER, most_rounds=1)
+    return PlannedPart("cluster", command, round_s, 60, CLUSTER, most_rounds=1)
 
 
-_PAGE = Play("page", ("page.py",), 60, 120, PAGE)
+_PAGE = PlannedPart("page", ("page.py",), 60, 120, PAGE)
 FULL = (
     _burst("commands", "a,e", 900),
     _burst("shell", "b", 900),
@@ -82,7 +82,7 @@ FULL = (
     _backup("backup-large", BACKUP_MB[1], 600),
     _replication("replication", REPLICATION_ROWS[0], 300),
     _replication("replication-large", REPLICATION_ROWS[1], 900),
-    Play("sync", ("sync.py",), 120, 120, SYNC),
+    PlannedPart("sync", ("sync.py",), 120, 120, SYNC),
     _PAGE,
     _cluster("latency", "burst", "idle", "takeover", "tick", "growth", round_s=900),
     _growth(),
@@ -96,7 +96,7 @@ QUICK = (
     _burst("ready", "f", 300, "--quick"),
     _backup("backup", 10, 120),
     _replication("replication", 10_000, 180),
-    Play("sync", ("sync.py",), 120, 120, SYNC),
+    PlannedPart("sync", ("sync.py",), 120, 120, SYNC),
     _PAGE,
     _cluster("latency", "growth", round_s=300),
     _growth("--quick"),

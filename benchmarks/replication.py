@@ -1,11 +1,11 @@
-"""What replication costs, beside what one types in a shell.
+"""What replication costs, compared with shell commands.
 
     python benchmarks/replication.py [--rounds N] [--rows N] [--values FILE]
 
-A server of its own (scripts/embedded_postgres.py, in memory), a table of cards
-with a text key and 27 columns. Sides take turns, each a process of its own,
-timed from launch to exit with Python's start included; `run` is the worker's own
-clock, which the increments are compared by. Medians, ratios of medians, memory:
+A separate server (scripts/embedded_postgres.py, in memory), and a table of cards with a text key
+and 27 columns. The sides take turns. Each is a separate process, timed from launch to exit with
+Python's start included; `run` is the worker's own clock, by which the increments are compared.
+Medians, ratios of medians, memory. Sides:
 
 pipe     sqlite3 -csv into psql \\copy, into a table with the same key; proves nothing
 pgloader if it is installed
@@ -84,10 +84,10 @@ def main() -> None:
         generate(database, given.rows)
         print(f"{given.rows} rows, {database.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
         missing = missing_programs(PROGRAMS)
-        failures = interleave.taken(
+        failures = interleave.in_turn(
             given.rounds,
             [name for name in WORDS if name not in missing],
-            lambda name: play(name, database, server.dsn, key, measured),
+            lambda name: measure_side(name, database, server.dsn, key, measured),
             measured,
             given.values,
         )
@@ -125,7 +125,7 @@ def generate(path: Path, rows: int) -> None:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def play(name: str, database: Path, dsn: str, key: str, measured: Measured) -> None:
+def measure_side(name: str, database: Path, dsn: str, key: str, measured: Measured) -> None:
     """Measure one side once; its preparation is not timed."""
     prepare(name, database, dsn)
     if name == "pipe":

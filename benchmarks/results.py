@@ -56,7 +56,7 @@ class End(StrEnum):
 class Part:
     """One part of a session: how it ended, and the load of the machine before it.
 
-    said: its last line of output, if it ended badly.
+    said: its last line of output, if it failed.
     """
 
     name: str

@@ -176,7 +176,7 @@ ENDURANCE = (
         ours="the last"),
 )  # fmt: skip
 
-# n log n, over the last step of ten times as many.
+# n log n between the last two points, a factor of ten apart.
 _N_LOG_N = 1.2
 EXPONENT = Unit("", 2)
 _GROWTH = {
@@ -216,8 +216,8 @@ def table(measured: Measured, rows: Iterable[Row]) -> str:
 
 
 def _line(row: Row, cores: int, measured: Measured) -> str:
-    mine = measured.weighed(row.key, cores, row.ours)
-    theirs = measured.weighed(row.key, cores, row.peer)
+    mine = measured.median_of(row.key, cores, row.ours)
+    theirs = measured.median_of(row.key, cores, row.peer)
     cells = (
         row.what,
         str(cores or "all"),
@@ -276,7 +276,7 @@ def sides(measured: Measured, words: dict[str, str], columns: Sequence[Column]) 
         f"| {' | '.join('---' for _ in range(len(columns) + 1))} |",
     ]
     for side, what in words.items():
-        found = [measured.weighed(each.key, ALL, side) for each in columns]
+        found = [measured.median_of(each.key, ALL, side) for each in columns]
         if found[0] is not None:
             cells = ["-" if value is None else each.unit.shown(value)
                      for each, value in zip(columns, found, strict=True)]  # fmt: skip

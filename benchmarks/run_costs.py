@@ -1,12 +1,12 @@
-"""Where a run's time goes, by process, beside a bare loop that starts the same command.
+"""Where a run's time goes, by process, compared with a bare loop that starts the same command.
 
     benchmarks/profile [--jobs N] [--cores N] [--functions] [--strace]
 
-N jobs are due in one real minute; each runs `touch FILE`, or a Python function, whose bare
-loop forks a process that sends its result through a pipe. CPU, page faults, context
-switches and system calls are divided by the runs. The supervisor includes its threads;
-the keepers include their births; the children are the jobs themselves, from vfork to exit.
-System calls are counted with strace, in a burst of their own, since it slows everything.
+N jobs are due in one real minute. Each runs `touch FILE`, or a Python function, whose bare loop
+forks a process that sends its result through a pipe. CPU, page faults, context switches and
+system calls are divided by the runs. The supervisor includes its threads, the keepers include
+their forks, and the children are the jobs themselves, from vfork to exit. System calls are
+counted with strace, in a separate burst, since it slows everything.
 """
 
 import argparse
@@ -37,7 +37,7 @@ _WAL_HEADER_BYTES, _FRAME_BYTES = 32, 24 + 4096
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What processes have used: seconds of CPU and of it in the kernel, faults, switches."""
+    """Resource use of processes: seconds of CPU and of it in the kernel, faults, switches."""
 
     cpu_s: float = 0.0
     kernel_s: float = 0.0
@@ -97,7 +97,7 @@ def main() -> None:
 
 def of_burst(folder: Path, kind: Kind, jobs: int, cores: int) -> tuple[Parts, str]:
     """Return the costs of a burst by process, and what it left in the ledger."""
-    with played(folder, kind, jobs, cores) as service:
+    with service_before_burst(folder, kind, jobs, cores) as service:
         before = costs_of(service)
         settle(OURS, folder, jobs)
         after = costs_of(service)
@@ -107,7 +107,7 @@ def of_burst(folder: Path, kind: Kind, jobs: int, cores: int) -> tuple[Parts, st
 
 
 @contextmanager
-def played(folder: Path, kind: Kind, jobs: int, cores: int) -> Iterator[Living]:
+def service_before_burst(folder: Path, kind: Kind, jobs: int, cores: int) -> Iterator[Living]:
     """Yield a service shortly before the minute in which its jobs are due."""
     folder.mkdir()
     with burst(OURS, folder, kind.jobs(folder, jobs), cores) as (service, _):
@@ -128,7 +128,7 @@ def of_bare_loop(folder: Path, kind: Kind, jobs: int, cores: int) -> Costs:
 
 def of_calls(folder: Path, kind: Kind, jobs: int, cores: int) -> Counter[str]:
     """Return the number of system calls by process, in a burst under strace."""
-    with played(folder, kind, jobs, cores) as service:
+    with service_before_burst(folder, kind, jobs, cores) as service:
         trace = folder / "trace"
         tracer = subprocess.Popen(
             ["strace", "-f", "-qq", "-o", str(trace), "-p", ",".join(map(str, _all(service)))]
@@ -170,7 +170,7 @@ def of(pid: int) -> Costs:
 
 
 def rows_of(ledger: Path, jobs: int) -> str:
-    """Return the rows that stand in each table, and the pages written, per run."""
+    """Return the number of rows in each table, and of pages written, per run."""
     wal = ledger.with_name(f"{ledger.name}-wal")
     pages = (wal.stat().st_size - _WAL_HEADER_BYTES) / _FRAME_BYTES if wal.exists() else 0
     with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as db:

@@ -1,12 +1,12 @@
-"""Plays the parts one after the other, each bounded, and keeps what they measured.
+"""Run all parts in turn, each with a time limit, and keep the measurements.
 
     benchmarks/run [--rounds N] [--only PART,...] [--quick] [--into FILE]
 
-A full sitting takes some two hours, in which the machine should do nothing else.
-Results stand in benchmarks/results/<date>.json after each part. A part that
-fails or is over its bound is reported, and the others go on. --into takes an
-earlier sitting up again: what it has is not measured again, unless --only names
-it. When every part was played, RESULTS.md and the pictures are made anew.
+A full session takes some two hours, in which the machine should do nothing else. Results are
+written to benchmarks/results/<date>.json after each part. A part that fails or exceeds its time
+limit is reported, and the others go on. --into continues an earlier session: its parts are not
+measured again, unless --only names them. When every part has run, RESULTS.md and the pictures
+are generated again.
 """
 
 import argparse
@@ -29,7 +29,7 @@ import options
 import parts
 import results
 from memory import children, ended, load
-from parts import Play
+from parts import PlannedPart
 from results import End, Part, Results
 
 HERE = Path(__file__).parent
@@ -42,25 +42,25 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> None:
-    """Play the requested parts, and report the results."""
+    """Run the requested parts, and report the results."""
     given = parsed()
     options.end_on_signals()
     adopt()
     compiled()
-    plays = parts.QUICK if given.quick else parts.FULL
+    planned = parts.QUICK if given.quick else parts.FULL
     path, found = begun(given.into, given.quick)
     if found.absent:
         say(f"not installed, and left out: {', '.join(found.absent)}")
-    for each in plays:
+    for each in planned:
         if each.name in given.only if given.only else not found.has(each.name):
-            found = taken(found, *played(each, each.rounds(given.rounds)))
+            found = with_part(found, *run_part(each, each.rounds(given.rounds)))
             found.save(path)
     names = {part.name for part in found.parts}
-    rows = [row for each in plays if each.name in names for row in each.rows]
+    rows = [row for each in planned if each.name in names for row in each.rows]
     text = results.page(found, rows)
     print(text)
     say(f"results are in {path}")
-    if not given.quick and {each.name for each in plays} <= names:
+    if not given.quick and {each.name for each in planned} <= names:
         PAGE.write_text(text)
         say(f"made {', '.join(str(each) for each in (PAGE, *drawn(found)))}")
     bad = [part.name for part in found.parts if part.end is not End.MEASURED]
@@ -70,7 +70,7 @@ def main() -> None:
 def compiled() -> None:
     """Write the bytecode of all modules, as pip does for an installation.
 
-    Else each launch would compile them anew where PYTHONDONTWRITEBYTECODE is set.
+    Otherwise each launch would compile them again where PYTHONDONTWRITEBYTECODE is set.
     """
     compileall.compile_dir(HERE, maxlevels=0, quiet=1)
     for name in ("supervisor", "workers"):
@@ -122,7 +122,7 @@ def begun(into: Path | None, is_quick: bool) -> tuple[Path, Results]:
     except (OSError, ValueError) as error:
         sys.exit(f"go on with {into}: {error}")
     if earlier.is_quick != is_quick:
-        sys.exit(f"go on with {into}: only one of the two sittings is a --quick one")
+        sys.exit(f"go on with {into}: only one of the two sessions is a --quick one")
     if earlier.machine != found.machine:
         sys.exit(f"go on with {into}: measured on {earlier.machine}, and this is {found.machine}")
     return into, replace(
@@ -130,24 +130,24 @@ def begun(into: Path | None, is_quick: bool) -> tuple[Path, Results]:
     )
 
 
-def played(play: Play, rounds: int) -> tuple[Part, measured.Measured]:
-    """Play one part in a separate process; return the part and its measured values."""
-    say(f"{play.name}: {rounds} rounds, at most {play.bound_s(rounds) / 60:.0f} minutes")
+def run_part(planned: PlannedPart, rounds: int) -> tuple[Part, measured.Measured]:
+    """Run one part in a separate process; return the part and its measured values."""
+    say(f"{planned.name}: {rounds} rounds, at most {planned.bound_s(rounds) / 60:.0f} minutes")
     with tempfile.TemporaryDirectory(prefix="bench-") as room:
         values, log = Path(room) / "values", Path(room) / "log"
-        program, *rest = play.command
+        program, *rest = planned.command
         command = [sys.executable, str(HERE / program), *rest, f"--rounds={rounds}"]
-        weight = load()
+        load_before = load()
         before = time.monotonic()
         with open(log, "wb") as to:
             process = subprocess.Popen(
                 [*command, f"--values={values}"], stdin=subprocess.DEVNULL, stdout=to, stderr=to
             )
-            end = waited(process, play.bound_s(rounds))
+            end = waited(process, planned.bound_s(rounds))
         took_s = round(time.monotonic() - before, 1)
         said = "" if end is End.MEASURED else last_line(log)
-        say(f"{play.name}: {end} in {took_s:.0f} s {said}")
-        part = Part(play.name, end, took_s, rounds, weight, said)
+        say(f"{planned.name}: {end} in {took_s:.0f} s {said}")
+        part = Part(planned.name, end, took_s, rounds, load_before, said)
         try:
             return part, measured.load(values)
         except msgspec.DecodeError as error:
@@ -155,7 +155,7 @@ def played(play: Play, rounds: int) -> tuple[Part, measured.Measured]:
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of the log: the reason, if the part ended badly."""
+    """Return the last line of the log: the reason, if the part failed."""
     lines = log.read_text("utf-8", "replace").strip().splitlines()
     return lines[-1].strip()[-_SAID_CHARACTERS:] if lines else ""
 
@@ -187,7 +187,7 @@ def orphans_ended() -> None:
                 os.waitpid(pid, 0)
 
 
-def taken(found: Results, part: Part, values: measured.Measured) -> Results:
+def with_part(found: Results, part: Part, values: measured.Measured) -> Results:
     """Return the results with this part, which replaces an earlier one of the same name."""
     everything = found.measured()
     everything.take(values)

@@ -1,15 +1,14 @@
-"""What a sync costs, beside the least it could cost and a simple peer.
+"""What a sync costs, compared with a lower limit and a simple script.
 
     python benchmarks/sync.py [--rounds N] [--catalogue DIR] [--values FILE]
 
-Each side is a process of its own, timed from launch to exit, Python's start
-included; sides take turns, and medians and their ratios are printed. Without
-a catalogue (--catalogue, NIGHTSHIFT_CATALOGUE, ../shared/catalogue) a made-up
-one of the same size is generated. Peers:
+Each side is a separate process, timed from launch to exit, Python's start included. The sides
+take turns, and medians and their ratios are printed. Without a catalogue (--catalogue,
+NIGHTSHIFT_CATALOGUE, ../shared/catalogue) one of the same size is generated. Sides:
 
 limit  decode every document, then INSERT ... SELECT the ready rows
 bare   decode every document, make the rows, plain INSERT, one transaction
-peer   json and one INSERT OR IGNORE a row, a commit a set: sees no correction
+peer   json and one INSERT OR IGNORE for each row, a commit for each set: misses corrections
 """
 
 import itertools
@@ -60,10 +59,10 @@ def main() -> None:
         measured = Measured()
         launch("ours", catalogue, room / "ready.db")
         numbers = itertools.count()
-        failures = interleave.taken(
+        failures = interleave.in_turn(
             given.rounds,
             list(WORDS),
-            lambda name: play(name, room, catalogue, numbers, measured),
+            lambda name: measure_side(name, room, catalogue, numbers, measured),
             measured,
             given.values,
         )
@@ -87,7 +86,7 @@ def found(wanted: Path | None, room: Path) -> Path:
     return made
 
 
-def play(
+def measure_side(
     name: str, room: Path, catalogue: Path, numbers: Iterator[int], measured: Measured
 ) -> None:
     """Measure one side; sides that are not FROM_EMPTY continue with that of `ours`."""

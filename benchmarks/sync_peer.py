@@ -64,7 +64,7 @@ def bare(catalogue: Path, database: Path) -> None:
 
 
 def peer(catalogue: Path, database: Path) -> None:
-    """Do what a simple script does."""
+    """Sync as a simple script does."""
     connection = _connected(database)
     connection.execute(f"CREATE TABLE cards (id TEXT PRIMARY KEY, {', '.join(PEER_COLUMNS[1:])})")
     insert = f"INSERT OR IGNORE INTO cards VALUES ({', '.join('?' * len(PEER_COLUMNS))})"

@@ -1,8 +1,8 @@
-"""The scenes of burst.py: each is played by one side and adds to the measured values.
+"""The scenarios of burst.py: each is run with one side and adds to the measured values.
 
-A scene gets a side, an empty folder, a number of cores and a `Measured`. It starts the
-side, lets it work, and leaves nothing running. The start of a job is the ctime of the file
-that it creates. Nothing here prints or compares.
+A scenario gets a side, an empty folder, a number of cores and a `Measured`. It starts the side,
+lets it work, and leaves nothing running. The start of a job is the ctime of the file that it
+creates. Nothing here prints or compares.
 """
 
 import ctypes
@@ -40,7 +40,7 @@ _IN_CREATE = 0x100
 _WORKER = "def small(params, report):\n    return {'sum': 3}\n"
 
 
-Scene = Callable[[Side, Path, int, Measured], None]
+Scenario = Callable[[Side, Path, int, Measured], None]
 
 
 def listed(side: Side, folder: Path, cores: int, measured: Measured) -> None:
@@ -88,7 +88,7 @@ def few(side: Side, folder: Path, cores: int, measured: Measured) -> None:
 
 
 def functions(side: Side, folder: Path, cores: int, measured: Measured) -> None:
-    """Measure row (d), with APScheduler as the peer; nothing to do for the other peer."""
+    """Measure row (d), with APScheduler as the peer; the other peers are skipped."""
     if side is CRONSTABLE:
         return
     with burst(side, folder, small_functions(folder, MANY), cores) as (_, minute):
@@ -252,8 +252,8 @@ def forks(cores: int) -> float:
         return float(launched([sys.executable, program, str(MANY), str(CONCURRENT)]).said)
 
 
-# Each scene with its rows, and whether it is played on every number of cores.
-SCENES: tuple[tuple[Scene, str, bool], ...] = (
+# Each scenario with its rows, and whether it is run on every number of cores.
+SCENARIOS: tuple[tuple[Scenario, str, bool], ...] = (
     (listed, "ae", True),
     (worded, "b", True),
     (shelled, "b", True),

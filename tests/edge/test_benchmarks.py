@@ -206,13 +206,13 @@ def test_a_benchmark_that_is_ended_leaves_nothing(short_path, number):
     assert os.listdir(short_path) == []
 
 
-PLAYED = """
+RUN_PART = """
 import sys
 from pathlib import Path
 import session
-from parts import Play
+from parts import PlannedPart
 session.adopt()
-part, found = session.played(Play("one", (sys.argv[1],), float(sys.argv[2]), 0, ()), 1)
+part, found = session.run_part(PlannedPart("one", (sys.argv[1],), float(sys.argv[2]), 0, ()), 1)
 print(part.end, part.said, found.values, session.children(session.os.getpid()))
 """
 HANGS = """
@@ -238,9 +238,9 @@ def test_a_part_is_bounded_and_what_it_measured_is_kept(short_path, script, boun
     program = short_path / "program.py"
     program.write_text(script)
 
-    played = run("-c", PLAYED, str(program), bound_s, PYTHONPATH=str(BENCHMARKS))
+    done = run("-c", RUN_PART, str(program), bound_s, PYTHONPATH=str(BENCHMARKS))
 
-    assert played.stdout.startswith(reported), played.stderr
+    assert done.stdout.startswith(reported), done.stderr
 
 
 def test_what_is_saved_is_loaded_again(short_path):
@@ -285,7 +285,7 @@ def test_all_but_one_of_a_hundred_is_no_median():
     found = measured.Measured()
     found.add("h p99", 2, "nightshift", *[0.001] * 98, 0.5, 0.9)
 
-    assert found.weighed("h p99", 2, "nightshift") == 0.5
+    assert found.median_of("h p99", 2, "nightshift") == 0.5
 
 
 def test_later_values_stand_in_the_place_of_earlier_ones():
@@ -300,7 +300,7 @@ def test_later_values_stand_in_the_place_of_earlier_ones():
 
 
 def test_every_row_that_is_claimed_has_a_part_that_measures_it():
-    measuring = {row for play in parts.FULL for row in play.rows}
+    measuring = {row for part in parts.FULL for row in part.rows}
 
     claimed = {row for group in rows.BURST.values() for row in group} | {*rows.SYNC}
     assert measuring >= claimed | {*rows.ENDURANCE}
@@ -321,7 +321,7 @@ def test_a_sitting_is_written_and_read(short_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"is_quick": True}, "only one of the two sittings is a --quick one"),
+        ({"is_quick": True}, "only one of the two sessions is a --quick one"),
         ({"machine": "another one"}, "measured on another one, and this is "),
     ],
 )
