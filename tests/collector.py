@@ -1,4 +1,4 @@
-"""A collector of OpenTelemetry on this machine: real HTTP, decoded by the format's own package."""
+"""An OpenTelemetry collector on this machine: real HTTP, decoded by the format's own package."""
 
 import threading
 from collections import deque
@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 
 class Collector:
-    """Keeps what it accepts; `answers` queues other statuses, and `refuses` names a bad span."""
+    """Keeps the spans it accepts; `answers` queues other statuses, `refuses` names a bad span."""
 
     def __init__(self, port: int = 0) -> None:
         self.batches: list[list[ResourceSpans]] = []
@@ -52,12 +52,12 @@ class Collector:
         self._server.server_close()
 
     def answers(self, *statuses: int) -> None:
-        """Answer the next requests so, and keep nothing of them."""
+        """Queue statuses for the next requests, whose spans are dropped."""
         self._statuses.extend(statuses)
 
     @property
     def spans(self) -> list[Any]:
-        """Every span that was accepted, in order."""
+        """Return every accepted span, in order."""
         return [
             span
             for batch in list(self.batches)
@@ -81,5 +81,5 @@ class Collector:
 
 
 def attributes(of: Any) -> dict[str, Any]:
-    """The attributes of a span, an event or a resource as plain values."""
+    """Return the attributes of a span, an event or a resource as plain values."""
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in of.attributes}

@@ -1,6 +1,6 @@
 """Fixtures and Hypothesis profiles shared by all test folders.
 
-`quick` is in force unless `--hypothesis-profile=thorough` asks for twelve times as many examples.
+The profile is `quick`; `--hypothesis-profile=thorough` runs twelve times as many examples.
 """
 
 import signal
@@ -17,7 +17,7 @@ __all__ = ["own_postgres", "postgres", "postgres_server"]
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Fixtures: a PostgreSQL, and a server that speaks S3.
 SERVERS = frozenset({"postgres_server", "s3"})
-# A shell that begins this in the background lets SIGINT be ignored, also by what is tested.
+# A shell that starts this in the background makes SIGINT ignored, also in child processes.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("quick", UNHURRIED, max_examples=5)
 settings.register_profile("thorough", UNHURRIED, max_examples=60)
@@ -26,7 +26,7 @@ settings.load_profile("quick")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs one of SERVERS as `long`: most of the time of the tests of workers."""
+    """Mark tests that need one of SERVERS as `long`: they take most of the time."""
     for item in items:
         needs_server = SERVERS.intersection(getattr(item, "fixturenames", ()))
         if needs_server and item.get_closest_marker("sample") is None:

@@ -1,4 +1,4 @@
-"""A disk of its own in a file: what a power cut would leave of it can be copied away."""
+"""A file system in an image file, which can be copied as a power cut would leave it."""
 
 import filecmp
 import shutil
@@ -19,7 +19,7 @@ def make_disk_image(image: Path, size: int) -> None:
 
 @contextmanager
 def a_disk_image(image: Path, folder: Path) -> Iterator[Path]:
-    """Mount the ext4 of an image; the image can be copied away at any moment."""
+    """Mount the ext4 of an image; the image can be copied at any time."""
     folder.mkdir(exist_ok=True)
     mount = ["mount", "-o", "loop", str(image), str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:
@@ -33,8 +33,8 @@ def a_disk_image(image: Path, folder: Path) -> Iterator[Path]:
 def copied_at_one_instant(image: Path, cut: Path) -> None:
     """Copy an image that the kernel may still write to.
 
-    Two copies after one another that are equal show the state between them;
-    a single one may have an old block of data beside a newer journal.
+    Two consecutive equal copies show the state between them; a single copy may have an old block
+    of data beside a newer journal.
     """
     again = cut.with_suffix(".again")
     shutil.copyfile(image, again)

@@ -33,7 +33,7 @@ needs_account = pytest.mark.skipif(
 
 @pytest.fixture
 def own_postgres() -> Iterator[embedded_postgres.Server]:
-    """Yield a server of this test alone, which it may stop; commits wait for the disk."""
+    """Yield a server for this test alone, which may stop it; commits are synced to disk."""
     try:
         embedded_postgres.find_binaries()
     except embedded_postgres.NoPostgresError as missing:

@@ -1,4 +1,4 @@
-"""Service manager end of the notify socket, which records what it receives."""
+"""The service manager's end of the notify socket; it records what it receives."""
 
 import contextlib
 import os

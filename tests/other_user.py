@@ -1,4 +1,4 @@
-"""Folders of a test that a process of another user may enter."""
+"""Access for a process of another user to the folders of a test."""
 
 import tempfile
 from pathlib import Path

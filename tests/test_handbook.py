@@ -1,4 +1,4 @@
-"""README.md and the handbook: links lead somewhere, no page is lost, promises have tests."""
+"""README.md and the handbook: links resolve, every page is listed, promises have tests."""
 
 import importlib.util
 import os

@@ -21,7 +21,7 @@ FILES = sorted([*ROOT.glob("supervisor/**/*.py"), *ROOT.glob("workers/**/*.py")]
 
 # A module, or a package with all its members -> which of our modules it may import. The
 # longest name that matches a module counts. `x.*` is x and all its members, `x` is x alone.
-# Files that ask `str.isdigit` or its like: of ASCII, of bytes, or of names in /proc.
+# Files that call `str.isdigit` or similar: on ASCII, on bytes, or on names in /proc.
 ASKS_FOR_DIGITS = {
     "workers/units.py",
     "supervisor/containment/process_tree.py",
@@ -180,9 +180,9 @@ CORE = sorted(name for name in NAMES if name.startswith("supervisor.core"))
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """What is compared of a module; its tree is not kept, for all trees are 400,000 objects.
+    """What is compared of a module; its tree is not kept, because all trees are 400,000 objects.
 
-    used: `os.kill` wherever that stands. called: `open` and `time.time` where they are called.
+    used: names such as `os.kill`, anywhere. called: `open` and `time.time`, where they are called.
     """
 
     file: Path
@@ -458,5 +458,5 @@ def test_a_text_is_asked_for_ascii_digits():
         if any(f".is{kind}()" in file.read_text() for kind in ("digit", "decimal", "numeric"))
     }
 
-    # `is_whole` is the question to ask: `"²".isdigit()` is true, and `int("²")` an error.
+    # Use `is_whole`: `"²".isdigit()` is true, and `int("²")` raises an error.
     assert asking == ASKS_FOR_DIGITS

@@ -1,6 +1,6 @@
-"""contrib/kubernetes: what Kubernetes' own schemas say of it, and what it promises.
+"""contrib/kubernetes: valid by Kubernetes' own schemas, and consistent with the documentation.
 
-No cluster is needed: kubernetes-validate carries the schemas of the API.
+No cluster is needed: kubernetes-validate has the schemas of the API.
 """
 
 from pathlib import Path
@@ -14,13 +14,13 @@ from workers.units import parse_duration
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "contrib" / "kubernetes"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-# Of the schemas that the package carries; what is used here is older than the oldest.
+# One of the package's schemas; the fields used here are older than the oldest of them.
 RELEASES = ("1.28", "1.37")
 LAST_WORDS_S = 2.0
 
 
 def documents():
-    """Every resource as (file, resource); kustomize's own file is no resource."""
+    """Return every resource as (file, resource); kustomize's own file is not a resource."""
     for file in sorted(FOLDER.glob("*.yaml")):
         if file.name != "kustomization.yaml":
             for resource in yaml.safe_load_all(file.read_text()):

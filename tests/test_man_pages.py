@@ -1,4 +1,4 @@
-"""contrib/man: made from the commands and keys, and read without a complaint."""
+"""contrib/man: generated from the commands and keys, and free of mandoc's errors."""
 
 import re
 import shutil

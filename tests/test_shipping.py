@@ -1,7 +1,7 @@
 """Files shipped besides the program: unit, image, compose file, lock file, licences.
 
 They are checked as text or with the tool that reads them; `scripts/verify-image` and
-`scripts/release-check` prove that they work.
+`scripts/release-check` test that they work.
 """
 
 import configparser
@@ -26,7 +26,7 @@ UNITS = [UNIT, *(ROOT / "contrib" / f"nightshift-{name}.service" for name in ("w
 WEB_COMPOSE = yaml.safe_load((ROOT / "contrib" / "compose.web.yaml").read_text())
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 CLUSTER = ROOT / "contrib" / "cluster"
-# Time to write the outcomes after the last process is gone.
+# Time to write the outcomes after the last process has exited.
 LAST_WORDS_S = 2.0
 # `systemd-analyze security` says OK below 5.0; this is in tenths.
 MOST_EXPOSED = 20
@@ -100,7 +100,7 @@ def test_old_builders_manage_the_dockerfile():
 
 
 def run_lines():
-    """The shell lines of the Dockerfile, each whole."""
+    """Return the complete shell lines of the Dockerfile."""
     return re.findall(r"^RUN ((?:.*\\\n)*.*)$", DOCKERFILE, flags=re.M)
 
 

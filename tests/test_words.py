@@ -46,7 +46,7 @@ SOURCES = sorted(
     for path in ROOT.glob(pattern)
     if path.is_file() and path != Path(__file__)
 )  # fmt: skip
-# Words that name nothing of the project; in texts they may mean what they say.
+# Words without a meaning in the project; in texts they may be used literally.
 NOT_IN_NAMES = ("house", "night", "nights", "storm", "weather")
 _NAMES = re.compile(r"^ *(?:async )?(?:def|class) (\w+)", re.MULTILINE)
 _WORDS = re.compile(r"(?<![A-Za-z])(" + "|".join(RETIRED) + r")(?![A-Za-z])", re.IGNORECASE)

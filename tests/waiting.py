@@ -1,7 +1,7 @@
-"""The one way in which tests wait: for a condition, with a time limit.
+"""The only way in which tests wait: for a condition, with a time limit.
 
-The limit is for a condition that never holds. It is generous, so that a test that is
-only slow on a busy machine passes.
+The limit is for a condition that never holds. It is long enough for a test that is only slow
+on a busy machine.
 """
 
 import time
