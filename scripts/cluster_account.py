@@ -1,8 +1,8 @@
-"""The account of a cluster's trial: what it says of its runs, beside what they wrote. Pure.
+"""Check a cluster's trial: its reports of runs, compared with lines that the runs wrote. Pure.
 
 Each attempt writes `begin` and `end` lines with its time, job, run, attempt, host and fence
-(scripts/cluster_trial.py). A line that the cluster knows nothing of is a problem, and so is
-a run without its lines.
+(scripts/cluster_trial.py). A line of a run that the cluster does not know is a problem, and so
+is a run without its lines.
 """
 
 from collections import Counter
@@ -13,13 +13,13 @@ from typing import Any
 
 Run = Mapping[str, Any]  # a run as `nightshift history --json` shows it
 OPEN = ("pending", "running", "retrying")
-# Jobs of this kind say if_lost: never.
+# Jobs of this kind have if_lost: never.
 ONCE = "careful"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line; at: seconds since 1970 by the clock of the machine."""
+    """One line; at: seconds since 1970, by the clock of the machine."""
 
     word: str
     at: float
@@ -31,7 +31,7 @@ class Line:
 
 
 def read_lines(text: str) -> list[Line]:
-    """Return the lines of a file in the order of their time. Raises: ValueError."""
+    """Return the lines of a file in order of their time. Raises: ValueError."""
     found = []
     for line in text.splitlines():
         word, at, job, number, host, fence = line.split()
@@ -41,7 +41,7 @@ def read_lines(text: str) -> list[Line]:
 
 
 def account(runs: Sequence[Run], lines: Sequence[Line], killed: str) -> str:
-    """Return a line for each run, and what was taken over from the host that was killed."""
+    """Return a line for each run, and what was taken over from the killed host."""
     told = [f"\nThe account, {len(runs)} runs:\n"]
     told.append(f"  {'RUN':>4} {'JOB':<14} {'DUE':<9} {'BY':<9} {'ON':<8} END")
     for run in sorted(runs, key=lambda each: each["id"]):
@@ -57,7 +57,7 @@ def account(runs: Sequence[Run], lines: Sequence[Line], killed: str) -> str:
 
 
 def problems(runs: Sequence[Run], lines: Sequence[Line]) -> list[str]:
-    """Return a sentence for each thing that was doubled, lost or left open."""
+    """Return a sentence for each attempt or slot that was doubled, lost or left open."""
     found = [*_of_slots(runs), *_of_lines(lines, {run["id"] for run in runs})]
     for run in runs:
         number, state = run["id"], run["state"]
@@ -75,7 +75,7 @@ def problems(runs: Sequence[Run], lines: Sequence[Line]) -> list[str]:
 
 
 def _of_slots(runs: Sequence[Run]) -> Iterable[str]:
-    """Compare the slots: each job that has a calendar has one run in each minute."""
+    """Check the slots: each job with a calendar has one run in each minute."""
     slots = Counter((run["job"], run["slot"]) for run in runs if run["slot"] is not None)
     minutes = {slot for _, slot in slots}
     if not minutes:
@@ -88,7 +88,7 @@ def _of_slots(runs: Sequence[Run]) -> Iterable[str]:
 
 
 def _of_lines(lines: Sequence[Line], known: set[int]) -> Iterable[str]:
-    """Compare what was done: each attempt once, and no two of a run at the same time."""
+    """Check the lines: each attempt once, and no two attempts of a run at the same time."""
     counts = Counter((each.word, each.run, each.attempt) for each in lines)
     for (word, run, attempt), count in counts.items():
         if count > 1:

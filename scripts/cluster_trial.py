@@ -3,10 +3,10 @@
 
     scripts/cluster_trial.py [--seconds N] [--state DIR]
 
-The hosts share a PostgreSQL that is started for it. Jobs are due each minute, and runs are
-asked for on each host in turn. Every attempt writes lines to one file when it begins and
-ends, so the account compares what the cluster says with what was really done. Exits with 1
-if they disagree. --state keeps the state folders; otherwise nothing stays.
+The hosts share a PostgreSQL that the script starts. Jobs are due each minute, and runs are
+requested on each host in turn. Every attempt writes lines to one file when it begins and ends,
+so that the cluster's reports can be compared with what was done. Exits with 1 if they differ.
+--state keeps the state folders; otherwise everything is removed.
 """
 
 import argparse
@@ -29,11 +29,11 @@ from cluster_account import account, problems, read_lines
 
 HOSTS = ("a", "b", "c")
 REQUEST_EVERY_S = 3.0
-# For what a busy machine may take: starts, a takeover, the last runs.
+# Extra time on a busy machine for starts, a takeover and the last runs.
 PATIENCE_S = 120.0
 LOOK_EVERY_S = 0.5
 NIGHTSHIFT = (sys.executable, "-m", "supervisor")
-# Times far below the defaults, so that a minute is enough.
+# Times far below the defaults, so that a trial takes only a minute.
 JOBS = """\
 timezone: UTC
 max_concurrent: 8
@@ -64,7 +64,7 @@ ASKED = ("asked", "asked-long", "asked-careful")
 
 
 class TrialError(Exception):
-    """Why the trial cannot go on; the text says what was waited for."""
+    """Why the trial cannot go on; the text names what it waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Trial:
         return [*NIGHTSHIFT, "--state", str(state), "--config", str(config), *words]
 
     def environ(self, host: str) -> Mapping[str, str]:
-        """Return the environment of a host: no word of another nightshift."""
+        """Return the environment of a host, without variables of another nightshift."""
         kept = {key: text for key, text in os.environ.items() if not key.startswith("NIGHTSHIFT")}
         return {
             **kept,
@@ -156,7 +156,7 @@ def _play(trial: Trial, seconds: float) -> int:
 
 
 def _minute(trial: Trial, running: dict[str, "subprocess.Popen[bytes]"], seconds: float) -> str:
-    """Ask for runs on each host in turn; return the host that was killed: the leader."""
+    """Request runs on each host in turn; return the host that was killed: the leader."""
     begun, killed, leader = time.monotonic(), "", trial.leader() or HOSTS[0]
     say(f"three hosts are up, {leader} leads")
     for number in itertools.count():
@@ -176,9 +176,9 @@ def _minute(trial: Trial, running: dict[str, "subprocess.Popen[bytes]"], seconds
 
 
 def kill_tree(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a supervisor and all that it has started, as if its machine had lost power.
+    """Kill a supervisor and all its processes, as if its machine had lost power.
 
-    They are stopped first: what is killed one by one would end in an orderly way.
+    They are stopped first, because some would otherwise shut down in an orderly way.
     """
     while True:
         tree = descendants(process.pid)
@@ -226,7 +226,7 @@ def hosts(trial: Trial) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
 
 @contextlib.contextmanager
 def _folder(chosen: Path | None) -> Iterator[Path]:
-    """Yield an empty folder, which is removed unless it was chosen; sockets want a short path."""
+    """Yield an empty folder, removed at the end unless it was chosen; socket paths must be short."""
     if chosen is not None:
         chosen.mkdir(parents=True)
         yield chosen.absolute()
@@ -244,7 +244,7 @@ def _wait(condition: Callable[[], bool], for_what: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print what happens, with the time."""
+    """Print a message with the time."""
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 

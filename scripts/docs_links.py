@@ -1,7 +1,7 @@
-"""A hook of mkdocs: links that leave docs/ become names of files, or links into the repository.
+"""A mkdocs hook that rewrites links out of docs/ as file names, or as links to the repository.
 
-The handbook names tests and scripts by links that work in a clone. A site has no clone
-beside it: with $PROJECT_URL they lead there, otherwise the name alone stays.
+The handbook links to tests and scripts by paths that work in a clone, but not on a site. With
+$PROJECT_URL they become links to the repository there, otherwise plain file names.
 """
 
 import os
@@ -16,7 +16,7 @@ _LINK = re.compile(r"\[(?P<text>[^]]+)\]\((?P<target>\.\./[^)#\s]+)(?:#[^)]*)?\)
 
 
 def on_page_markdown(markdown, page, **_):
-    """Return the page's text without links that leave docs/; fail on one that leads nowhere."""
+    """Return the page's text without links out of docs/; fail on a link to a missing file."""
     folder = posixpath.dirname(f"docs/{page.file.src_uri}")
 
     def replaced(link):

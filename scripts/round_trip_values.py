@@ -139,5 +139,5 @@ def _number_or_text(text: bytes) -> object:
         number = float(text) if text.strip() == text and b"_" not in text else math.nan
     except ValueError:
         return text
-    # A NaN, which is unlike itself, is compared as its text.
+    # A NaN, which is not equal to itself, is compared as its text.
     return text if math.isnan(number) else number

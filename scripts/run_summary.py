@@ -3,8 +3,8 @@
 
     scripts/run_summary.py STATE_FOLDER
 
-Reads the ledger only: what a job did not say it did not achieve. Of a run
-that did not succeed the line gives the cause.
+Reads only the ledger, so it shows only results that a job has reported. For a run that did not
+succeed the line gives the cause.
 """
 
 import argparse
