@@ -226,7 +226,7 @@ def hosts(trial: Trial) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
 
 @contextlib.contextmanager
 def _folder(chosen: Path | None) -> Iterator[Path]:
-    """Yield an empty folder, removed at the end unless it was chosen; socket paths must be short."""
+    """Yield an empty folder, removed at the end unless it was chosen; its path must be short."""
     if chosen is not None:
         chosen.mkdir(parents=True)
         yield chosen.absolute()
