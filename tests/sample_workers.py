@@ -7,21 +7,21 @@ import sys
 import time
 
 
-def obedient(params, report):
+def end_on_cancel(params, report):
     """Work until cancelled, and report that."""
     while not report.cancelled:
         signal.sigtimedwait([signal.SIGUSR2], 0.02)
     return {"stopped": True}
 
 
-def deaf(params, report):
+def ignore_sigterm(params, report):
     """Ignore SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     report.log("deaf")
     time.sleep(600)
 
 
-def greeter(params, report):
+def return_input(params, report):
     """Succeed at once and return the input."""
     report.progress(1, 2, "words")
     print("hello from", params.get("name", "nobody"))
@@ -59,7 +59,7 @@ def fork_bomb(params, report):
     time.sleep(600)
 
 
-def stopper(params, report):
+def stop_itself(params, report):
     """Stop itself, like ^Z."""
     report.log("standing still")
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -67,76 +67,76 @@ def stopper(params, report):
         signal.sigtimedwait([signal.SIGUSR2], 0.02)
 
 
-def closer(params, report):
+def close_descriptors(params, report):
     """Close every file descriptor."""
     os.closerange(0, 1000)
     return {"closed": True}
 
 
-def chatterbox(params, report):
+def print_megabyte(params, report):
     """Print one megabyte."""
     for number in range(16_384):
         print(f"{number:063d}")
 
 
-def printer(params, report):
+def print_hundred_megabytes(params, report):
     """Print a hundred megabytes."""
     for _ in range(100):
         os.write(1, b"x" * 1023 * 1024 + b"\n" * 1024)
     os.write(1, b"the end\n")
 
 
-def half_spoken(params, report):
+def exit_in_message(params, report):
     """Exit in the middle of a message."""
     fd = _message_fd(report)
     os.write(fd, b'{"message": "done", "resu')
     os._exit(0)
 
 
-def garbler(params, report):
+def send_garbage(params, report):
     """Write invalid messages, then return normally."""
     os.write(_message_fd(report), b"\xff\xfe{nonsense\n[1,2]\n")
     return {}
 
 
-def flooder(params, report):
+def send_endlessly(params, report):
     """Send log messages without end."""
     while True:
         report.log("x" * 50_000)
 
 
-def runner(params, report):
+def report_progress(params, report):
     """Report progress a thousand times at once."""
     for number in range(1000):
         report.progress(number, 999, "steps")
 
 
-def silent(params, report):
+def exit_silently(params, report):
     """Exit without a message."""
     os._exit(0)
 
 
-def crasher(params, report):
+def raise_value_error(params, report):
     """Raise ValueError."""
     raise ValueError("the moon is in the wrong house")
 
 
-def quitter(params, report):
+def call_exit(params, report):
     """Call sys.exit."""
     sys.exit(3)
 
 
-def failing(params, report):
+def report_failure(params, report):
     """Fail with report.fail."""
     report.fail("nothing to be done", permanent=True)
 
 
-def glutton(params, report):
+def raise_memory_error(params, report):
     """Raise MemoryError."""
     raise MemoryError
 
 
-def babbler(params, report):
+def return_list(params, report):
     """Return a result that the ledger cannot store."""
     return {"fine": 1, "list": [1, 2]}
 
@@ -150,7 +150,7 @@ def _message_fd(report):
     return report.send.__self__._fd
 
 
-def bound(params, report):
+def print_limits(params, report):
     """Print nice value and RLIMIT_NOFILE: first of a child forked at once, then its own."""
     child = os.fork()
     if child == 0:
@@ -160,6 +160,6 @@ def bound(params, report):
     print(os.nice(0), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
-def toucher(params, report):
+def touch_file(params, report):
     """Create a file in the working folder."""
     open("begun", "w").close()

@@ -147,7 +147,7 @@ def test_output_that_is_not_kept_is_counted(sandbox: Sandbox) -> None:
     assert kept - notice + dropped == 4_000_000
 
 
-def test_a_crowd_holds_up_neither_jobs_nor_others(sandbox: Sandbox) -> None:
+def test_many_clients_delay_neither_jobs_nor_each_other(sandbox: Sandbox) -> None:
     crowd = [connect(sandbox.socket) for _ in range(150)]
     for each in crowd[::2]:
         each.send(b"POST /v1/run-all HTTP/1.1\r\nContent-Length: 5000\r\n")

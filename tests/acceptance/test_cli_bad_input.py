@@ -59,14 +59,14 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.mark.parametrize("words", USAGE)
-def test_what_cannot_be_meant_is_a_usage_error(sandbox: Sandbox, words: str) -> None:
+def test_bad_input_is_a_usage_error(sandbox: Sandbox, words: str) -> None:
     status, said = sandbox.refuses(*shlex.split(words))
 
     assert (status, said.strip() != "") == (2, True)
 
 
 @pytest.mark.parametrize(("words", "said"), SAYS)
-def test_the_answer_says_what_was_meant(sandbox: Sandbox, words: str, said: str) -> None:
+def test_a_usage_error_suggests_the_right_word(sandbox: Sandbox, words: str, said: str) -> None:
     assert said in sandbox.refuses(*shlex.split(words))[1]
 
 
@@ -81,12 +81,12 @@ def test_where_no_supervisor_listens_the_status_is_3(
 
 
 @pytest.mark.parametrize("verb", ["status", "history", "doctor", "healthcheck"])
-def test_a_socket_of_another_program_is_a_no(sandbox: Sandbox, verb: str) -> None:
+def test_a_socket_of_another_program_is_refused(sandbox: Sandbox, verb: str) -> None:
     path = sandbox.root / "foreign"
     with socket.socket(socket.AF_UNIX) as foreign:
         foreign.bind(str(path))
         foreign.listen()
-        outsider = threading.Thread(target=_speak_of_other_things, args=(foreign,), daemon=True)
+        outsider = threading.Thread(target=_answer_without_http, args=(foreign,), daemon=True)
         outsider.start()
 
         said = sandbox.ask(verb, "--socket", str(path))
@@ -96,7 +96,7 @@ def test_a_socket_of_another_program_is_a_no(sandbox: Sandbox, verb: str) -> Non
     path.unlink()
 
 
-def _speak_of_other_things(foreign: socket.socket) -> None:
+def _answer_without_http(foreign: socket.socket) -> None:
     peer, _ = foreign.accept()
     with peer:
         peer.sendall(b"220 mail.example ESMTP\r\n")

@@ -55,7 +55,7 @@ def test_copies_are_listed_proven_and_restored(machine):
     assert moves(machine.root / "new.db") == 50
 
 
-def test_a_copy_of_a_time_is_restored_in_the_zone_of_the_machine(machine):
+def test_restore_at_reads_the_time_in_the_zone_of_the_machine(machine):
     options = ("--directory", "copies", "--target", "new.db", "--local", "--json")
 
     done = machine.ask("backups", "restore", "--at", "today", *options, TZ="Asia/Kathmandu")

@@ -62,7 +62,7 @@ def test_without_a_supervisor_the_socket_is_named_and_the_status_is_3(
     assert "nightshift start" in said
 
 
-def test_a_reader_that_goes_away_is_met_with_silence(sandbox: Sandbox) -> None:
+def test_a_closed_pipe_ends_a_command_silently(sandbox: Sandbox) -> None:
     writer = subprocess.Popen(
         [*NIGHTSHIFT, "next", "--cron", "* * * * *", "-n", "5000"],
         env=sandbox.environ,
@@ -147,7 +147,7 @@ def test_a_complaint_that_cannot_be_written_leaves_the_exit_status(
             assert done.returncode == status
 
 
-def test_a_home_that_is_nowhere_does_not_matter_where_the_socket_is_named(
+def test_a_missing_home_does_not_matter_if_the_socket_is_named(
     sandbox: Sandbox,
 ) -> None:
     environ = {"PATH": sandbox.environ["PATH"], "NIGHTSHIFT_SOCKET": "/tmp/nowhere.sock"}

@@ -158,7 +158,7 @@ def test_check_simulates_the_hosts_of_a_cluster():
     assert (fares["job"], counted) == ("hello", [72, 0])
 
 
-def test_check_cannot_compare_days_with_nobody():
+def test_check_cannot_compare_days_without_a_supervisor():
     with Sandbox(JOBS) as sandbox:
         status, said = sandbox.refuses("check", "--simulate", "3")
 

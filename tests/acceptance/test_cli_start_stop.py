@@ -76,7 +76,7 @@ def test_a_stale_socket_is_replaced(sandbox: Sandbox) -> None:
         assert sandbox.ask("status").returncode == 0
 
 
-def test_there_is_no_way_back_before_a_second_text() -> None:
+def test_reload_previous_needs_a_second_text() -> None:
     with living(JOBS) as sandbox:
         status, complaint = sandbox.refuses("reload", "--previous")
 
@@ -240,7 +240,7 @@ def test_a_socket_of_another_user_is_refused_with_1() -> None:
     assert f"uid {NOBODY_UID} may not open the socket" in done.stderr
 
 
-def test_a_supervisor_that_dies_under_a_waiting_person_is_missed_in_words() -> None:
+def test_run_wait_reports_that_the_supervisor_has_died() -> None:
     with Sandbox(JOBS) as sandbox, supervised(sandbox) as process:
         waiting = sandbox.begin("run", "sleeper", "--wait")
         assert waiting.stdout is not None

@@ -29,7 +29,7 @@ NOON = TimeFormat(ZoneInfo("Europe/Berlin"), datetime(2026, 2, 9, 11, 0, tzinfo=
         ({}, {"NIGHTSHIFT_STATE_DIR": "", "STATE_DIRECTORY": "/u:/v"}, "/u/{name}"),
     ],
 )
-def test_the_socket_is_where_the_first_of_many_says(
+def test_the_socket_is_taken_from_the_first_of_its_sources(
     typed: dict[str, str], environ: dict[str, str], socket: str
 ) -> None:
     assert Paths(typed, environ).socket == Path(socket.format(name="nightshift.sock"))

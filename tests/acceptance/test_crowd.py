@@ -110,7 +110,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield made
 
 
-def test_neither_a_crowd_nor_a_dead_world_outside_delays_a_minute(sandbox: Sandbox) -> None:
+def test_bad_clients_and_dead_servers_delay_no_minute(sandbox: Sandbox) -> None:
     clock = Clock(sandbox, "2026-02-09 01:59:01")
     with supervised(sandbox) as supervisor, Crowd(sandbox) as crowd:
         for slot in SLOTS:

@@ -86,7 +86,7 @@ def test_a_function_of_ones_own_runs_as_the_page_says() -> None:
     assert "loading /srv/incoming for " in printed
 
 
-def test_what_is_typed_before_an_upgrade_succeeds() -> None:
+def test_the_commands_before_an_upgrade_succeed() -> None:
     with Sandbox("jobs: {hello: {command: echo hi}}") as sandbox:
         assert "no mistakes" in typed(sandbox, [UPGRADE])
 

@@ -110,7 +110,7 @@ def test_nothing_outlives_the_fork_server_but_the_service_goes_on(sandbox: Sandb
         assert raw_client.status(sandbox)["keeper_deaths"] >= 3
 
 
-def test_a_keeper_takes_its_own_run_along_and_that_run_is_tried_again(sandbox: Sandbox) -> None:
+def test_a_killed_keeper_ends_its_run_and_the_run_is_retried(sandbox: Sandbox) -> None:
     with supervised(sandbox) as supervisor:
         until_all_run(sandbox, supervisor.pid)
         (run,) = [r for r in raw_client.status(sandbox)["runs"] if r["job"] == "orphans"]
@@ -147,7 +147,7 @@ def kill_all_three(supervisor: int) -> None:
     kill(*doomed)
 
 
-def test_what_outlives_all_three_is_swept_by_the_next_start_and_rows_are_settled(
+def test_the_next_start_kills_what_outlived_all_three_and_settles_rows(
     sandbox: Sandbox,
 ) -> None:
     with supervised(sandbox) as supervisor:

@@ -72,7 +72,9 @@ def service(sandbox: Sandbox) -> Iterator[ServiceOnDisk]:
         yield ServiceOnDisk(sandbox, clock, supervisor)
 
 
-def no_record_no_launch(service: ServiceOnDisk, words: str, fix: Callable[[], None]) -> None:
+def check_no_launch_without_ledger(
+    service: ServiceOnDisk, words: str, fix: Callable[[], None]
+) -> None:
     """Check that no run starts while the ledger fails, and that `fix` brings recovery."""
     service.go_to_two()
     waiting_for_the_ledger(service, words)
@@ -144,7 +146,9 @@ def test_on_a_full_disk_due_runs_wait_and_ends_are_not_forgotten(small_disk: San
         until(lambda: not ballast.exists())
         fill(small_disk.state)
 
-        no_record_no_launch(found, "full", lambda: (small_disk.state / "filler").unlink())
+        check_no_launch_without_ledger(
+            found, "full", lambda: (small_disk.state / "filler").unlink()
+        )
 
 
 @pytest.mark.root
@@ -298,7 +302,9 @@ def test_while_another_program_locks_the_ledger_due_runs_wait(sandbox: Sandbox) 
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
 
-            no_record_no_launch(found, "locked", lambda: other.execute("ROLLBACK") and None)
+            check_no_launch_without_ledger(
+                found, "locked", lambda: other.execute("ROLLBACK") and None
+            )
 
 
 def test_a_ledger_that_another_program_locks_forbids_a_start_in_words(sandbox: Sandbox) -> None:
@@ -313,7 +319,7 @@ def test_a_ledger_that_another_program_locks_forbids_a_start_in_words(sandbox: S
     assert (status, f"ledger {path}: database is locked" in said) == (1, True)
 
 
-def test_a_damaged_ledger_is_set_aside_loudly_and_a_fresh_one_begun(sandbox: Sandbox) -> None:
+def test_a_damaged_ledger_is_set_aside_with_an_alert_and_a_new_one_begun(sandbox: Sandbox) -> None:
     with supervised(sandbox):
         sandbox.says("run", "minutely", "--wait")
     (sandbox.state / "ledger.sqlite3-wal").unlink(missing_ok=True)
@@ -369,7 +375,7 @@ def test_a_ledger_deleted_while_in_use_is_written_anew_and_nothing_is_lost(
         for path in sandbox.state.glob("ledger.sqlite3*"):
             path.unlink()
 
-        no_record_no_launch(found, "was deleted while it was in use", lambda: None)
+        check_no_launch_without_ledger(found, "was deleted while it was in use", lambda: None)
         assert [run["job"] for run in sandbox.json("history", "speaker")["runs"]] == ["speaker"]
 
 

@@ -78,7 +78,9 @@ def go_to(clock: Clock, supervisor: "subprocess.Popen[str]", slot: datetime) -> 
         ("by-request", "03:00", ["is no slot of by-request", "it runs by request only"]),
     ],
 )
-def test_every_slot_has_its_story(sandbox: Sandbox, job: str, at: str, words: list[str]) -> None:
+def test_explain_gives_the_cause_for_every_slot(
+    sandbox: Sandbox, job: str, at: str, words: list[str]
+) -> None:
     at = at if at.startswith("2026") else f"2026-02-09 {at}"
 
     said = sandbox.says("explain", job, "--at", at)

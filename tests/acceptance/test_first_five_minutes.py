@@ -50,7 +50,7 @@ def in_a_terminal(home: Sandbox, command: str) -> Iterator["subprocess.Popen[byt
         service.wait(LIMIT_S)
 
 
-def test_each_way_takes_three_commands_at_most() -> None:
+def test_each_chapter_takes_three_commands_at_most() -> None:
     assert [len(way) for way in (OWN_JOB, BACKUP, ALERT)] == [3, 3, 3]
 
 

@@ -80,13 +80,13 @@ def sandbox() -> Iterator[Sandbox]:
             yield sandbox
 
 
-def test_64_megabytes_of_output_cost_neither_memory_nor_anybody_else(sandbox: Sandbox) -> None:
+def test_64_megabytes_of_output_cost_no_memory_and_delay_no_job(sandbox: Sandbox) -> None:
     print_endlessly(sandbox, "small", 64 * MIB)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_gigabyte_of_output_costs_neither_memory_nor_anybody_else(sandbox: Sandbox) -> None:
+def test_a_gigabyte_of_output_costs_no_memory_and_delays_no_job(sandbox: Sandbox) -> None:
     print_endlessly(sandbox, "large", 1024 * MIB)
 
 

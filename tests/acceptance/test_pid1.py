@@ -98,7 +98,7 @@ def test_orphans_by_the_dozen_leave_no_zombies(init: Init) -> None:
     until(lambda: zombies_of(init.pid) == [])
 
 
-def test_statuses_of_its_own_children_are_never_stolen(init: Init) -> None:
+def test_reaping_orphans_never_takes_the_status_of_a_child(init: Init) -> None:
     for _ in range(10):
         init.inside("(sleep 0.01 &); (sleep 0.02 &)")
         run = init.ended("seven")

@@ -190,7 +190,7 @@ def test_many_edits_lose_and_double_no_slot(service: ServiceUnderLoad, edits: in
 # --- the last good text -----------------------------------------------------------------
 
 
-def test_the_last_good_text_carries_a_restart_but_not_a_strict_one() -> None:
+def test_a_restart_uses_the_last_good_text_unless_it_is_strict() -> None:
     with Sandbox(f"jobs:\n{STEADY}") as sandbox:
         with supervised(sandbox):
             sandbox.config.write_text(BAD)

@@ -63,7 +63,7 @@ def test_it_is_ready_when_the_socket_answers_and_says_so_once(sandbox, manager):
         assert manager.received("WATCHDOG") == []
 
 
-def test_who_cannot_start_is_never_ready(sandbox, manager):
+def test_a_service_that_cannot_start_is_never_ready(sandbox, manager):
     sandbox.config.write_text("jobs: {}\n")
 
     sandbox.refuses("start")
@@ -110,7 +110,7 @@ def test_a_drain_is_no_stop_until_it_is_over(sandbox, manager):
         stopping.communicate(timeout=10)
 
 
-def test_a_stopped_loop_says_no_more_that_it_is_alive(sandbox, manager):
+def test_a_stopped_loop_sends_no_watchdog_message(sandbox, manager):
     sandbox.environ["WATCHDOG_USEC"] = "600000"  # one message each 0.2 s
     with supervised(sandbox) as process:
         until(lambda: len(manager.received("WATCHDOG")) > 3)
@@ -123,7 +123,7 @@ def test_a_stopped_loop_says_no_more_that_it_is_alive(sandbox, manager):
         until(lambda: manager.received("WATCHDOG"))
 
 
-def test_jobs_cannot_speak_in_its_name(sandbox, manager):
+def test_jobs_cannot_send_messages_in_its_name(sandbox, manager):
     sandbox.environ |= {"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}
     with supervised(sandbox):
         sandbox.says("run", "variables", "--wait")
@@ -131,7 +131,7 @@ def test_jobs_cannot_speak_in_its_name(sandbox, manager):
         assert sandbox.says("logs", "variables").strip().endswith("none of them")
 
 
-def test_a_socket_that_is_none_is_named_in_the_log_and_keeps_nothing_from_running(sandbox):
+def test_an_invalid_notify_socket_is_logged_and_ignored(sandbox):
     sandbox.environ["NOTIFY_SOCKET"] = str(sandbox.root / "nobody")
     with supervised(sandbox):
         log = sandbox.root / "log"

@@ -8,7 +8,7 @@ import pytest
 from tests.acceptance.daemon import LIMIT_S, Sandbox
 
 # A service whose loop is awake, and which gets SIGTERM when `once` makes its Nth call.
-STRUCK = """
+INTERRUPTED = """
 import select, signal, sys, threading
 from pathlib import Path
 from supervisor.service import Service, Settings
@@ -42,19 +42,19 @@ service.close()
 """
 
 
-def test_a_sigterm_at_any_step_of_the_loop_is_heeded_at_once_or_wakes_it_again() -> None:
+def test_a_sigterm_at_any_step_of_the_loop_is_handled_at_once() -> None:
     for step in range(1, 100):
-        said = _struck_at(step)
+        said = _interrupted_at(step)
         if said == "beyond":
-            assert step > 10, "the loop has more steps than that"
+            assert step > 10, "the loop has too few steps"
             return
-        assert said == "heeded", f"a SIGTERM at step {step} waits until something else happens"
+        assert said == "heeded", f"a SIGTERM at step {step} is not handled at once"
     pytest.fail("the loop has no end of steps")
 
 
-def _struck_at(step: int) -> str:
+def _interrupted_at(step: int) -> str:
     with Sandbox("jobs:\n  yearly: {command: [true], cron: '0 0 1 1 *'}\n") as sandbox:
-        command = [sys.executable, "-c", STRUCK, sandbox.config, sandbox.state, str(step)]
+        command = [sys.executable, "-c", INTERRUPTED, sandbox.config, sandbox.state, str(step)]
         done = subprocess.run(
             command, check=True, stdout=subprocess.PIPE, text=True, timeout=LIMIT_S
         )

@@ -17,7 +17,7 @@ from types import MappingProxyType
 import psutil
 
 from tests.acceptance.clock import Clock
-from tests.acceptance.daemon import LIMIT_S, Said, Sandbox
+from tests.acceptance.daemon import LIMIT_S, CommandResult, Sandbox
 from tests.waiting import until
 from tests.workers.proxy import Proxy, proxied
 
@@ -53,7 +53,7 @@ class Host:
         with open(self.sandbox.root / "log", "a") as log:
             self._process = self.sandbox.begin("start", stdout=log, stderr=log)
 
-    def ask(self, *words: str) -> Said:
+    def ask(self, *words: str) -> CommandResult:
         """Run a command on this host."""
         return self.sandbox.ask(*words, "--config", str(self.sandbox.config))
 

@@ -66,7 +66,7 @@ def leader(hosts: dict[str, Host]) -> str:
     return str(host)
 
 
-def test_a_wrong_host_runs_what_it_is_asked_for(hosts):
+def test_a_host_with_a_wrong_clock_runs_what_is_requested(hosts):
     for name in "ab":
         done = hosts["c"].ask("run", "clock", "--on", name, "--wait")
         assert done.returncode == 0, done.stderr
@@ -76,7 +76,7 @@ def test_a_wrong_host_runs_what_it_is_asked_for(hosts):
     assert [run["cause"] for run in shown] == ["on b", "on a"]
 
 
-def test_a_wrong_host_does_not_lead_even_if_it_is_asked_to(hosts):
+def test_a_host_with_a_wrong_clock_does_not_lead_even_on_request(hosts):
     for name in "ab":
         until(lambda name=name: "off PostgreSQL's: it may not lead" in hosts[name].log, 60)
 
@@ -97,7 +97,7 @@ def test_a_slot_is_opened_once_and_not_before_its_time(hosts):
     assert max(early for _, early in found) <= timedelta(0)
 
 
-def test_a_loss_is_found_and_a_wrong_host_is_not_taken_for_lost(hosts):
+def test_a_lost_host_is_found_and_a_wrong_clock_is_no_loss(hosts):
     lost = leader(hosts)
     hosts[lost].ask("run", "long", "--on", lost)
     until(lambda: rows(hosts, "SELECT 1 FROM assignments WHERE job = 'long' AND host = "

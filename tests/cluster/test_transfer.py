@@ -68,7 +68,7 @@ def test_a_running_host_is_not_taken(postgres):
         )
 
 
-def test_a_cluster_with_runs_takes_nobody(postgres):
+def test_a_cluster_with_runs_accepts_no_transfer(postgres):
     with Sandbox(JOBS) as sandbox:
         with supervised(sandbox):
             sandbox.ask("run", "hello", "--wait")
@@ -79,7 +79,7 @@ def test_a_cluster_with_runs_takes_nobody(postgres):
     assert (status, "the cluster has runs already" in said) == (1, True)
 
 
-def test_a_host_without_a_cluster_has_none_of_its_files():
+def test_a_single_host_has_no_files_of_a_cluster():
     with Sandbox(JOBS) as sandbox:
         with supervised(sandbox):
             sandbox.ask("run", "hello", "--wait")

@@ -40,7 +40,7 @@ def test_no_more_runs_live_than_the_pool_has_places():
     assert [harness.run(name).state for name in "cde"] == ["pending"] * 3
 
 
-def test_a_place_is_given_on_as_soon_as_a_tree_is_empty():
+def test_the_place_is_free_as_soon_as_the_tree_is_empty():
     jobs = [job(name, cron="0 2 * * *") for name in "ab"]
     harness = Harness(*jobs, max_concurrent=1)
     harness.at("02:00")
@@ -53,7 +53,7 @@ def test_a_place_is_given_on_as_soon_as_a_tree_is_empty():
     assert harness.live() == ["b"]
 
 
-def test_a_run_that_waits_for_its_group_holds_up_nobody():
+def test_a_run_that_waits_for_its_group_blocks_no_other():
     harness = Harness(
         job("a", cron="0 2 * * *", exclusive="data"),
         job("b", cron="0 2 * * *", exclusive="data"),
@@ -67,7 +67,7 @@ def test_a_run_that_waits_for_its_group_holds_up_nobody():
     assert harness.waits("b") == "waits for a (run 1), which holds the group data"
 
 
-def test_a_run_that_waits_for_its_dependency_holds_up_nobody():
+def test_a_run_that_waits_for_its_dependency_blocks_no_other():
     harness = Harness(
         job("slow", cron="0 2 * * *"),
         job("after", cron="0 2 * * *", deps=["slow"]),
@@ -162,7 +162,7 @@ def test_a_larger_pool_admits_at_once():
     assert harness.live() == ["a", "b"]
 
 
-def test_a_smaller_pool_lets_the_living_finish_and_admits_nobody_until_then():
+def test_a_smaller_pool_lets_live_runs_finish_and_admits_none_until_then():
     jobs = [job(name, cron="0 2 * * *") for name in "abc"]
     harness = Harness(*jobs, max_concurrent=2)
     harness.at("02:00")
@@ -215,7 +215,7 @@ def test_run_all_goes_after_dependencies_first():
     assert harness.live() == ["last"]
 
 
-def test_those_who_wait_are_no_rows_when_one_of_many_has_ended():
+def test_the_end_of_one_run_writes_no_rows_of_waiting_runs():
     harness = Harness(*[job(f"j{n}", exclusive="data") for n in range(20)])
     harness.asks(control_requests.RunAll())
     harness.actions.clear()

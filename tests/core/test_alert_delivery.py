@@ -131,7 +131,7 @@ def test_retry_after_is_obeyed():
     assert harness.alerts[0].next_at == instant("2026-01-05 02:02")
 
 
-def test_a_channel_that_says_no_is_asked_slowly_and_the_alert_is_kept():
+def test_a_channel_that_refuses_is_retried_slowly_and_the_alert_is_kept():
     harness = harness_of(A)
     fails_at(harness, "02:00")
 
@@ -328,7 +328,7 @@ def test_what_arrived_before_a_crash_is_not_sent_by_the_next_service():
     assert harness.batch == ()
 
 
-def test_a_restart_is_no_way_around_the_patience_a_channel_asked_for():
+def test_a_restart_keeps_the_retry_after_of_a_channel():
     harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver("answered 429", retry_after_s=600.0)
@@ -352,7 +352,7 @@ def test_a_clock_put_back_does_not_make_a_wait_endless():
     assert next_wakeup(harness.scheduler) <= harness.mono + 3600
 
 
-def test_a_word_of_a_batch_that_nobody_is_on_changes_nothing():
+def test_a_late_result_of_a_batch_changes_nothing():
     harness = harness_of(A)
     before = harness.scheduler.waiting_alerts, next_wakeup(harness.scheduler)
 
@@ -398,7 +398,7 @@ def test_a_stop_does_not_wait_for_a_channel_that_is_known_to_be_dead():
     assert harness.has_stopped
 
 
-def test_nothing_sets_out_when_all_is_over():
+def test_no_alert_is_sent_after_the_end():
     harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver()

@@ -32,7 +32,7 @@ def test_after_the_grace_it_gets_kill():
     assert harness.forces("a") == ["term", "kill"]
 
 
-def test_a_job_without_a_limit_lives_as_long_as_it_likes():
+def test_a_job_without_a_timeout_runs_without_limit():
     harness = Harness(job("a", cron="0 2 * * *", timeout_s=None))
 
     harness.at("2026-01-06 01:59")
@@ -374,7 +374,7 @@ def test_however_an_attempt_goes_its_place_is_free(how):
     assert harness.live() == ["b"]
 
 
-def test_a_tree_that_is_empty_without_a_word_of_its_process_was_interrupted():
+def test_a_tree_that_is_empty_without_an_exit_was_interrupted():
     harness = Harness(job("a", cron="0 2 * * *"))
     harness.at("02:00")
 
@@ -398,7 +398,7 @@ def test_a_keeper_lost_after_the_process_had_ended_changes_no_verdict():
     assert harness.run("a").cause == "exit status 3"
 
 
-def test_leftovers_get_no_word_that_the_time_of_their_process_is_up():
+def test_leftovers_get_no_signal_at_the_deadline():
     harness = Harness(job("a", cron="0 2 * * *", timeout_s=12.0, kill_grace_s=10.0))
     harness.at("02:00")
     harness.exits("a")

@@ -179,7 +179,7 @@ def test_words_for_people():
 
 # --- invariants --------------------------------------------------------------------------
 
-LAWS = settings(
+PROPERTIES = settings(
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
@@ -195,7 +195,7 @@ def span(moment, before, length):
 
 
 @given(texts=st.lists(expressions(), min_size=1, max_size=2), where=SPANS)
-@LAWS
+@PROPERTIES
 def test_count_is_the_number_of_slots(texts, where):
     zone, since, until = span(*where)
     calendar = schedule.Calendar(tuple(texts), zone)
@@ -206,7 +206,7 @@ def test_count_is_the_number_of_slots(texts, where):
 @given(
     texts=st.lists(expressions(), min_size=1, max_size=2), where=SPANS, most=st.integers(1, 130)
 )
-@LAWS
+@PROPERTIES
 def test_newest_are_the_last_of_the_slots(texts, where, most):
     zone, since, until = span(*where)
     calendar = schedule.Calendar(tuple(texts), zone)
@@ -215,7 +215,7 @@ def test_newest_are_the_last_of_the_slots(texts, where, most):
 
 
 @given(texts=st.lists(expressions(), min_size=1, max_size=2), where=SPANS)
-@LAWS
+@PROPERTIES
 def test_slots_are_in_order_and_on_full_minutes(texts, where):
     zone, since, until = span(*where)
 

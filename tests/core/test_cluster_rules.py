@@ -87,7 +87,7 @@ def test_what_may_run_once_is_over_also_if_its_host_was_only_started_again():
     assert (leader.run("a").state, leader.run("a").attempt) == ("interrupted", 1)
 
 
-def test_an_attempt_that_waits_for_its_host_holds_its_group_until_a_person_speaks():
+def test_an_attempt_that_waits_for_its_host_holds_its_group_until_a_user_acts():
     first = replace(HOURLY, if_lost=IfLost.WAIT, exclusive="nas", retry_delay_s=1)
     leader = Leader(first, job("b", cron="30 1 * * *", exclusive="nas"))
     leader.at("01:00")
@@ -190,7 +190,7 @@ def test_a_change_of_the_leader_is_no_start():
     assert leader.states("a") == ["success"]
 
 
-def test_what_only_the_leader_before_knew_is_not_begun_with_a_mask():
+def test_a_run_whose_secret_only_the_old_leader_had_is_not_begun():
     leader = Leader(job("a", worker="w.f"), job("hog"), max_concurrent=1)
     leader.asks(req.RunJobs(("hog",)))
     leader.asks(req.RunJobs(("a",), set_json='{"token":"***"}'))
@@ -279,7 +279,7 @@ def test_the_next_attempt_of_a_run_is_another_run_here():
 
 
 @pytest.mark.parametrize("confirmed_s", [None, 0])
-def test_a_host_without_a_word_begins_nothing(confirmed_s):
+def test_a_host_without_a_confirmation_begins_nothing(confirmed_s):
     harness = Harness(job("a"))
     if confirmed_s is not None:
         harness.asks(req.ConfirmHost(confirmed_s, 2))

@@ -92,12 +92,12 @@ def test_the_table_names_no_event_that_is_not_about_an_attempt():
 
 
 @pytest.mark.parametrize("state", list(SCENES))
-def test_each_scene_is_what_it_says(state):
+def test_each_state_of_the_table_is_as_named(state):
     assert SCENES[state]().run("a").state is state
 
 
 @pytest.mark.parametrize("state", [State.SKIPPED, State.MISSED])
-def test_what_never_began_heeds_no_event(state):
+def test_a_run_that_never_began_ignores_events(state):
     assert TABLE[state] == {}
 
 
@@ -118,7 +118,7 @@ def test_a_pair_that_is_listed_is_acted_on_and_another_yields_one_note(state, ki
 
 @pytest.mark.parametrize("kind", list(ATTEMPT_EVENTS), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("key", [(1, 2), (77, 1)], ids=["another attempt", "another run"])
-def test_a_late_word_of_nobody_changes_nothing_and_yields_one_note(kind, key):
+def test_a_late_event_of_an_unknown_run_changes_nothing_and_is_noted(kind, key):
     harness = running()
     before = repr(harness.scheduler)
 
@@ -154,7 +154,7 @@ def everything_at(harness):
 
 
 @pytest.mark.parametrize("state", list(SCENES))
-def test_the_world_that_was_given_is_never_changed(state):
+def test_the_given_state_is_never_modified(state):
     harness = SCENES[state]()
     given = harness.scheduler
     before = repr(given)

@@ -21,7 +21,7 @@ from supervisor.core.model import Reason, State
 from tests.core.core_harness import instant
 
 NAMES = "abcdefgh"
-LAWS = settings(derandomize=True, suppress_health_check=list(HealthCheck))
+PROPERTIES = settings(derandomize=True, suppress_health_check=list(HealthCheck))
 edges = st.dictionaries(
     st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), max_size=4, unique=True).map(tuple)
 )
@@ -47,7 +47,7 @@ def test_a_cycle_is_named_from_its_first_member_to_itself(deps, cycle):
     assert find_cycle(deps) == cycle
 
 
-def test_a_chain_of_ten_thousand_is_no_depth_at_all():
+def test_a_chain_of_ten_thousand_is_checked_for_cycles():
     deps = {f"j{n}": (f"j{n + 1}",) for n in range(10_000)}
 
     assert find_cycle(deps) is None
@@ -55,7 +55,7 @@ def test_a_chain_of_ten_thousand_is_no_depth_at_all():
 
 
 @given(edges)
-@LAWS
+@PROPERTIES
 def test_a_cycle_that_is_found_is_one(deps):
     cycle = find_cycle(deps)
 
@@ -65,14 +65,14 @@ def test_a_cycle_that_is_found_is_one(deps):
 
 
 @given(forward_edges)
-@LAWS
+@PROPERTIES
 def test_where_every_edge_points_back_there_is_no_cycle(deps):
     assert find_cycle(deps) is None
 
 
 @given(deps=edges, start=st.sampled_from(NAMES))
-@LAWS
-def test_who_can_reach_himself_is_in_a_cycle(deps, start):
+@PROPERTIES
+def test_a_job_that_reaches_itself_is_in_a_cycle(deps, start):
     reached, waiting = set(), list(deps.get(start, ()))
     while waiting:
         name = waiting.pop()
@@ -99,7 +99,7 @@ def test_names_keep_their_order_but_for_their_dependencies(names, deps, ordered)
 
 
 @given(names=st.lists(st.sampled_from(NAMES), unique=True), deps=forward_edges)
-@LAWS
+@PROPERTIES
 def test_in_order_is_a_permutation_in_which_each_follows_its_dependencies(names, deps):
     ordered = in_order(names, deps)
 
@@ -110,7 +110,7 @@ def test_in_order_is_a_permutation_in_which_each_follows_its_dependencies(names,
 
 
 @given(names=st.lists(st.sampled_from(NAMES), unique=True), deps=forward_edges)
-@LAWS
+@PROPERTIES
 def test_with_all_deps_is_closed_and_holds_nothing_else(names, deps):
     found = with_all_deps(names, deps)
 
@@ -189,7 +189,7 @@ def test_an_overlap_that_names_itself_ends():
         max_size=7,
     )
 )
-@LAWS
+@PROPERTIES
 def test_the_judgement_is_that_of_the_rules(runs):
     known = [
         RunSummary(

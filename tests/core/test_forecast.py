@@ -69,7 +69,7 @@ def test_a_dependency_that_still_runs_is_a_wait_for_it():
     assert (wait.waited_for, wait.total_s) == ("a (dependency)", 90.0)
 
 
-def test_who_waits_for_two_things_in_turn_has_a_share_in_both():
+def test_a_run_that_waits_for_two_things_counts_in_both():
     jobs = [
         job("a", cron="0 2 * * *"),
         job("b", cron="0 2 * * *", exclusive="g"),
@@ -151,7 +151,7 @@ def test_moves_of_daylight_saving_are_reported_and_happen():
     assert found.jobs[0].success == 1
 
 
-def test_only_jobs_that_fare_otherwise_differ():
+def test_only_jobs_with_another_outcome_differ():
     before = reported(job("a", cron="0 2 * * *"), job("b", cron="0 3 * * *"), job("old"))
     after = reported(job("a", cron="0 2 * * *"), job("b", cron="0 3,4 * * *"), job("new"))
 

@@ -79,7 +79,7 @@ def test_the_incident_of_the_clock_names_the_job_that_stays_silent_the_longest()
     assert "2026-01-05 06:00 UTC" in harness.incidents()[0].cause
 
 
-def test_a_job_that_is_gone_or_has_no_cron_is_no_reason_to_speak_of_the_clock():
+def test_a_removed_job_or_one_without_cron_opens_no_clock_incident():
     harness = Harness(job("gone", cron="0 6 * * *"), job("a", cron="0 6 * * *"))
     harness.at("06:30")
     harness.reloads(job("a"))
@@ -109,7 +109,7 @@ def test_a_clock_that_goes_back_past_no_seen_slot_is_no_incident():
     assert harness.incidents() == []
 
 
-def test_the_incident_of_the_clock_closes_when_the_jobs_speak_again():
+def test_the_incident_of_the_clock_closes_when_jobs_run_again():
     harness = Harness(job("a", cron="* * * * *"))
     harness.at("06:00")
     harness.clock_is_set_to("2026-01-05 03:00")
@@ -161,7 +161,7 @@ def test_resume_from_now_of_one_job_leaves_the_others_silent():
     assert harness.words() == ["clock opened"]
 
 
-def test_resume_from_now_lets_an_old_row_keep_its_story_but_not_its_slot():
+def test_resume_from_now_keeps_an_old_row_without_its_slot():
     harness = Harness(job("a", cron="0 * * * *"))
     harness.at("06:30")
     harness.ends("a")

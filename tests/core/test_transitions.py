@@ -296,7 +296,7 @@ def test_each_change_of_the_table_happens(change):
     assert change in STORIES[change]().changes
 
 
-def test_no_story_tells_of_a_change_that_is_not_in_the_table():
+def test_no_sequence_makes_a_change_that_is_not_in_the_table():
     assert set(STORIES) == LISTED
 
 

@@ -52,7 +52,7 @@ class Service(Clocked):
         return [each["kind"] for each in raw_client.status(self.sandbox)["incidents"]]
 
 
-def test_the_clock_is_set_six_times_in_one_life(figures: Figures) -> None:
+def test_the_clock_of_one_service_is_set_six_times(figures: Figures) -> None:
     with Sandbox(JOBS) as sandbox:
         clock = Clock(sandbox, "2026-02-09 01:59:01")
         with supervised(sandbox) as supervisor:

@@ -45,19 +45,19 @@ def test_the_limits_of_the_service_are_those_of_the_contract():
     assert (limits.request_s, limits.clients, limits.body_bytes) == (5.0, 64, 65536)
 
 
-def test_a_silent_client_is_hung_up_on(path):
+def test_a_silent_client_is_disconnected(path):
     with connect(path) as silent:
         assert read_all(silent) == b""
 
 
-def test_a_client_that_never_ends_its_request_is_hung_up_on(path):
+def test_a_client_that_never_ends_its_request_is_disconnected(path):
     with connect(path) as slow:
         slow.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost:\r\nContent-Length: 100\r\n\r\n{")
 
         assert b"200" not in read_all(slow)
 
 
-def test_a_client_that_drips_its_request_is_hung_up_on(path):
+def test_a_client_that_sends_its_request_slowly_is_disconnected(path):
     with connect(path) as slow:
         slow.sendall(b"GET /v1/status HTTP/1.1\r\n")
 
@@ -90,7 +90,7 @@ def test_requests_that_were_sent_together_are_all_answered(path):
         assert read_all(hasty).count(b"HTTP/1.1 200") == 3
 
 
-def test_a_huge_body_is_hung_up_on(path):
+def test_a_client_with_a_huge_body_is_disconnected(path):
     with connect(path) as huge:
         huge.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost:\r\nContent-Length: 9999999\r\n\r\n")
         with pytest.raises(OSError):  # noqa: PT012 - whichever write finds it closed
@@ -106,7 +106,7 @@ def test_a_body_in_many_small_pieces_is_no_smaller_for_that(path):
                 sly.sendall(b"a\r\n0123456789\r\n")
 
 
-def test_a_crowd_of_silent_clients_shuts_nobody_out(path):
+def test_many_silent_clients_shut_out_no_other(path):
     crowd = [connect(path) for _ in range(3 * LIMITS.clients)]
 
     assert ask(path, "/v1/status")[0] == 200

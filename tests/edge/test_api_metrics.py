@@ -347,7 +347,7 @@ def test_localhost_is_an_address_and_another_name_is_not(api):
         api.open_metrics("metrics.invalid:9187")
 
 
-def test_a_crowd_on_the_tcp_side_does_not_crowd_the_socket(folder, api):
+def test_many_tcp_clients_do_not_block_the_socket(folder, api):
     number = port()
     api.open_metrics(f"127.0.0.1:{number}")
     api.start()

@@ -97,7 +97,7 @@ def test_a_last_event_that_is_no_number_is_refused(path):
     assert ask(path, "/v1/events", headers="Last-Event-ID: x\r\n")[0] == 422
 
 
-def test_without_a_listener_nobody_is_woken(path, bridge):
+def test_without_a_listener_no_thread_is_woken(path, bridge):
     bridge.publish_changes([RUN])
 
     assert bridge.on_changes is None

@@ -306,7 +306,7 @@ def test_every_row_that_is_claimed_has_a_part_that_measures_it():
     assert measuring >= claimed | {*rows.ENDURANCE}
 
 
-def test_a_sitting_is_written_and_read(short_path):
+def test_a_session_is_written_and_read(short_path):
     part = results.Part("sync", results.End.FAILED, 1.5, 3, "0.1, 0.1, 0.1", "no peer")
     found = replace(results.fresh(is_quick=False), absent=["cron"], parts=[part])
 
@@ -325,7 +325,7 @@ def test_a_sitting_is_written_and_read(short_path):
         ({"machine": "another one"}, "measured on another one, and this is "),
     ],
 )
-def test_a_sitting_goes_on_only_where_it_began(short_path, change, said):
+def test_a_session_continues_only_on_its_machine(short_path, change, said):
     path = short_path / "one.json"
     replace(results.fresh(is_quick=False), **change).save(path)
 
@@ -335,7 +335,7 @@ def test_a_sitting_goes_on_only_where_it_began(short_path, change, said):
     assert f"go on with {path}: {said}" in refused.stderr
 
 
-def test_a_sitting_that_has_all_its_parts_measures_none_again(short_path):
+def test_a_complete_session_measures_nothing_again(short_path):
     path = short_path / "one.json"
     had = [
         results.Part(each.name, results.End.MEASURED, 1.0, 1, "0.1, 0.1, 0.1")

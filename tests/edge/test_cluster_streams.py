@@ -161,7 +161,7 @@ def test_what_nobody_reads_is_ended(postgres, db, upstream, sender, monkeypatch)
     assert upstream.gone.wait(20)
 
 
-def test_who_is_not_answered_learns_it(postgres, db, monkeypatch):
+def test_a_request_without_an_answer_fails(postgres, db, monkeypatch):
     monkeypatch.setattr(remote, "ANSWER_S", 0.1)
 
     with pytest.raises(NoAnswerError):

@@ -197,7 +197,7 @@ def test_a_killed_child_has_reported_what_arrived_before(harness, hook):
     assert "killed by signal 9" in failure(harness.received).cause
 
 
-def test_a_dead_keeper_is_a_failure_and_not_a_silence(harness, hook):
+def test_a_dead_keeper_is_reported_as_a_failure(harness, hook):
     hook.reacts(swallows=True)
     harness.takes(hook.url, alert(1))
     harness.until(lambda: hook.calls)
@@ -303,7 +303,7 @@ def test_huge_texts_go_in_several_batches_and_in_their_order(harness, hook, tmp_
     assert 1 < len(batches) <= 10
 
 
-def test_what_fails_in_one_batch_keeps_the_next_ones_at_home(harness, hook):
+def test_a_failed_batch_holds_back_the_next_ones(harness, hook):
     hook.answers(200).answers(500)
     alerts = [alert(number, "🔴" * 30_000) for number in range(1, 11)]
 

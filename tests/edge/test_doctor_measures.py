@@ -114,7 +114,7 @@ def test_a_check_that_crashes_says_so(state):
     assert (other.state, "died" in other.value) == (State.ERROR, True)
 
 
-def test_a_check_dies_with_the_one_who_asks(state):
+def test_a_check_dies_with_its_command(state):
     read, write = os.pipe()
     never, _ = os.pipe()
     hung = Check("hung", lambda _: os.write(write, b"begun") and os.read(never, 1), lambda _: [])

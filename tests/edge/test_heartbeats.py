@@ -93,7 +93,7 @@ def harness(tmp_path):
         ("https://hc.example", HeartbeatKind.START, "https://hc.example/start"),
     ],
 )
-def test_the_word_goes_onto_the_path_and_before_the_query(url, pulse, called):
+def test_the_kind_of_heartbeat_is_added_to_the_path(url, pulse, called):
     assert target(HeartbeatCall("a", url, pulse)) == called
 
 
@@ -192,7 +192,7 @@ def test_after_three_tries_it_is_a_failure(harness, hook):
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410])
-def test_who_says_no_is_not_asked_again(harness, hook, status):
+def test_an_endpoint_that_refuses_is_not_retried(harness, hook, status):
     hook.always(status)
     harness.sender.take(HeartbeatCall("a", hook.url, HeartbeatKind.SUCCESS))
 
@@ -336,7 +336,7 @@ def with_short_idle_time(params, report):
     return call_heartbeats.run(params, report)
 
 
-def test_a_child_that_has_served_long_enough_hands_over(harness, hook, monkeypatch):
+def test_a_child_is_replaced_after_a_number_of_calls(harness, hook, monkeypatch):
     monkeypatch.setattr(heartbeat_sender, "WORKER", "tests.edge.test_heartbeats:with_short_life")
     for number in range(40):
         harness.sender.take(HeartbeatCall(f"job-{number}", hook.url, HeartbeatKind.SUCCESS))

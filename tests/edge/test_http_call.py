@@ -34,7 +34,7 @@ def test_every_two_hundred_is_an_arrival(hook, status):
         *((status, True) for status in (400, 403, 404, 410)),
     ],
 )
-def test_a_channel_that_is_ill_is_not_one_that_refuses(hook, status, refused):
+def test_a_server_error_is_not_a_refusal(hook, status, refused):
     hook.answers(status, body=b"no_service")
 
     answer = post(hook.url)
@@ -49,7 +49,7 @@ def test_an_answer_without_a_body_is_named_by_its_reason(hook):
     assert post(hook.url).cause == "127.0.0.1 answered 500 Internal Server Error"
 
 
-def test_a_request_for_patience_is_received(hook):
+def test_retry_after_is_read(hook):
     hook.answers(429, {"Retry-After": "7"})
 
     assert post(hook.url).retry_after_s == 7

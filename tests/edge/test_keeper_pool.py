@@ -208,7 +208,7 @@ def test_a_bare_run_inherits_nothing_but_a_plain_path(runner: Runner, monkeypatc
 
 
 def test_one_run_never_sees_the_environment_of_the_one_before(runner: Runner):
-    runner.run_to_end("greeter", env=(("SECRET", "1"), ("HOME", "/elsewhere")))
+    runner.run_to_end("return_input", env=(("SECRET", "1"), ("HOME", "/elsewhere")))
 
     runner.run_to_end(shell="echo $HOME $SECRET")
     happened = runner.run_to_end(worker=None, shell="env | grep -c SECRET; true")
@@ -315,17 +315,17 @@ def descriptors(pid: int) -> list[str]:
 
 
 def test_two_hundred_launches_leave_descriptors_and_keepers_flat(runner: Runner):
-    def play_eight(first: int) -> None:
+    def run_eight(first: int) -> None:
         for number in range(first, first + 8):
-            kind = {"argv": ("/bin/true",)} if number % 2 else {"worker": "greeter"}
+            kind = {"argv": ("/bin/true",)} if number % 2 else {"worker": "return_input"}
             runner.begin(**kind)
         runner.until(lambda: not runner.processes.living())
 
-    play_eight(0)
+    run_eight(0)
     gc.collect()  # descriptors left open by earlier tests are not counted
     before = len(os.listdir("/proc/self/fd")), runner.keepers()
     for first in range(8, 200, 8):
-        play_eight(first)
+        run_eight(first)
 
     assert (len(os.listdir("/proc/self/fd")), runner.keepers()) == before
     assert len(runner.keepers()) == 8
@@ -363,7 +363,7 @@ def test_at_rest_one_idle_keeper_is_kept_for_the_next_run(runner: Runner):
 
 
 def test_a_megabyte_of_output_is_kept_whole(runner: Runner):
-    end = emptied(runner.run_to_end("chatterbox"))
+    end = emptied(runner.run_to_end("print_megabyte"))
 
     text = run_log.join(runner.runs_dir, 1).decode()
     assert text == "".join(f"{number:063d}\n" for number in range(16_384))
@@ -371,7 +371,7 @@ def test_a_megabyte_of_output_is_kept_whole(runner: Runner):
 
 
 def test_of_a_hundred_megabytes_the_ends_are_kept(runner: Runner):
-    end = emptied(runner.run_to_end("printer"))
+    end = emptied(runner.run_to_end("print_hundred_megabytes"))
 
     kept = run_log.join(runner.runs_dir, 1)
     assert end.log_bytes < 2_000_000

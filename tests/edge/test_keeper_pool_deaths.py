@@ -34,9 +34,9 @@ import sys
 from pathlib import Path
 from tests.edge.fixtures_keepers import Runner
 runner = Runner(Path(sys.argv[1]))
-deaf = runner.begin("deaf")
+stubborn = runner.begin("ignore_sigterm")
 orphans = runner.begin(shell=sys.argv[2])
-runner.until_working(deaf)
+runner.until_working(stubborn)
 runner.until(lambda: len(runner.jobs()) >= 6)
 print(runner.instance, flush=True)
 while True:
@@ -47,7 +47,7 @@ while True:
 @pytest.fixture
 def two_runs(runner: Runner) -> tuple[int, int]:
     """Start a worker that ignores SIGTERM, and a command with orphans in their own sessions."""
-    runs = runner.begin("deaf"), runner.begin(shell=ORPHANS)
+    runs = runner.begin("ignore_sigterm"), runner.begin(shell=ORPHANS)
     runner.until_working(runs[0])
     runner.until(lambda: len(runner.jobs()) >= 6)
     runner.pid(runs[1])
@@ -58,7 +58,7 @@ def two_runs(runner: Runner) -> tuple[int, int]:
 
 
 def test_a_worker_killed_from_outside_is_an_ordinary_exit(runner: Runner):
-    run = runner.begin("deaf")
+    run = runner.begin("ignore_sigterm")
     runner.until_working(run)
 
     kill(runner.pid(run))
@@ -68,30 +68,30 @@ def test_a_worker_killed_from_outside_is_an_ordinary_exit(runner: Runner):
     assert os.WTERMSIG(exited(runner.of(run))) == signal.SIGKILL
 
 
-def test_a_keeper_takes_its_run_along_and_no_other(runner: Runner, two_runs):
-    deaf, orphans = two_runs
+def test_a_killed_keeper_ends_its_run_and_no_other(runner: Runner, two_runs):
+    stubborn, orphans = two_runs
 
     kill(parent(runner.pid(orphans)))
     runner.until_ended(orphans)
 
     assert runner.event_names(orphans) == ["Started", "KeeperLost", "TreeEmpty"]
-    assert runner.event_names(deaf) == ["Started"]
-    assert runner.jobs() == {runner.pid(deaf)}
+    assert runner.event_names(stubborn) == ["Started"]
+    assert runner.jobs() == {runner.pid(stubborn)}
     assert runner.processes.keeper_deaths == 1
 
 
-def test_a_keeper_takes_its_worker_along(runner: Runner, two_runs):
-    deaf, orphans = two_runs
+def test_a_killed_keeper_ends_its_worker(runner: Runner, two_runs):
+    stubborn, orphans = two_runs
 
-    kill(parent(runner.pid(deaf)))
-    runner.until_ended(deaf)
+    kill(parent(runner.pid(stubborn)))
+    runner.until_ended(stubborn)
 
-    assert runner.event_names(deaf) == ["Started", "KeeperLost", "TreeEmpty"]
-    assert not lives(runner.pid(deaf))
+    assert runner.event_names(stubborn) == ["Started", "KeeperLost", "TreeEmpty"]
+    assert not lives(runner.pid(stubborn))
     assert runner.event_names(orphans) == ["Started"]
 
 
-def test_a_free_keeper_that_dies_is_missed_by_nobody(runner: Runner):
+def test_a_free_keeper_that_dies_is_replaced(runner: Runner):
     runner.run_to_end(argv=("/bin/true",))
     (keeper,) = runner.keepers()
 
@@ -113,9 +113,7 @@ def test_a_launch_onto_a_keeper_that_has_just_died_ends(runner: Runner):
     assert exited(runner.run_to_end(argv=("/bin/true",))) == 0
 
 
-def test_the_fork_server_takes_every_run_along_and_another_takes_its_place(
-    runner: Runner, two_runs
-):
+def test_a_killed_fork_server_ends_every_run_and_is_replaced(runner: Runner, two_runs):
     fork_server = runner.begun_fork_server()
 
     kill(fork_server)
@@ -195,7 +193,7 @@ def test_a_refused_process_has_one_verdict_wherever_it_is_refused(runner: Runner
     os.close(lowest)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
     try:
-        refused = runner.run_to_end(argv=("/bin/true",)) + runner.run_to_end("greeter")
+        refused = runner.run_to_end(argv=("/bin/true",)) + runner.run_to_end("return_input")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -298,25 +296,25 @@ def test_the_mark_of_another_users_process_is_seen():
 
 
 def test_kill_reaches_the_tree_of_a_keeper_that_was_stopped(runner: Runner, two_runs):
-    deaf, _ = two_runs
-    send(signal.SIGSTOP, parent(runner.pid(deaf)))
+    stubborn, _ = two_runs
+    send(signal.SIGSTOP, parent(runner.pid(stubborn)))
 
-    runner.force(deaf, KillStep.KILL)
-    runner.until_ended(deaf)
+    runner.force(stubborn, KillStep.KILL)
+    runner.until_ended(stubborn)
 
-    assert runner.event_names(deaf) == ["Started", "Exited", "TreeEmpty"]
+    assert runner.event_names(stubborn) == ["Started", "Exited", "TreeEmpty"]
 
 
 def test_abandon_reaches_the_tree_of_a_keeper_that_was_stopped(runner: Runner, two_runs):
-    deaf, _ = two_runs
-    send(signal.SIGSTOP, parent(runner.pid(deaf)))
+    stubborn, _ = two_runs
+    send(signal.SIGSTOP, parent(runner.pid(stubborn)))
 
-    runner.force(deaf, KillStep.ABANDON)
+    runner.force(stubborn, KillStep.ABANDON)
 
-    runner.until(lambda: not lives(runner.pid(deaf)))
+    runner.until(lambda: not lives(runner.pid(stubborn)))
 
 
-def test_a_term_to_a_whole_control_group_leaves_runs_to_the_supervisor(runner: Runner, two_runs):
+def test_a_sigterm_to_the_control_group_does_not_end_runs(runner: Runner, two_runs):
     keepers, fork_server = runner.keepers(), runner.begun_fork_server()
     send(signal.SIGTERM, *keepers, fork_server)
     for _ in range(20):
@@ -365,7 +363,7 @@ def test_a_pid_given_away_again_is_never_hit(runner: Runner):
 
 def test_close_ends_what_lives_within_its_limit(tmp_path: Path):
     runner = Runner(tmp_path)
-    runs = [runner.begin("deaf"), runner.begin(shell=ORPHANS)]
+    runs = [runner.begin("ignore_sigterm"), runner.begin(shell=ORPHANS)]
     runner.until(lambda: runner.received(runs[0], Started) and len(runner.jobs()) >= 6)
 
     runner.close()

@@ -9,7 +9,7 @@ from workers.protocol import Done, Started
 
 
 def test_term_lets_a_worker_end_well(runner: Runner):
-    run = runner.begin("obedient")
+    run = runner.begin("end_on_cancel")
     runner.until(lambda: runner.received(run, Started))
 
     runner.force(run, KillStep.TERM)
@@ -18,8 +18,8 @@ def test_term_lets_a_worker_end_well(runner: Runner):
     assert runner.messages(run)[-1] == Done({"stopped": True})
 
 
-def test_the_deaf_need_kill_after_term(runner: Runner):
-    run = runner.begin("deaf")
+def test_a_worker_that_ignores_term_needs_kill(runner: Runner):
+    run = runner.begin("ignore_sigterm")
     runner.until_working(run)
 
     runner.force(run, KillStep.TERM)
@@ -43,8 +43,8 @@ def test_term_reaches_a_whole_pipeline(runner: Runner):
     assert os.WTERMSIG(exited(runner.of(run))) == signal.SIGTERM
 
 
-def test_term_wakes_one_who_stands_still(runner: Runner):
-    run = runner.begin("stopper")
+def test_term_reaches_a_stopped_worker(runner: Runner):
+    run = runner.begin("stop_itself")
     runner.until(lambda: state(runner.pid(run)) == "T")
 
     runner.force(run, KillStep.TERM)
@@ -54,7 +54,7 @@ def test_term_wakes_one_who_stands_still(runner: Runner):
 
 
 def test_force_in_the_first_moment_is_not_lost(runner: Runner):
-    runs = [runner.begin("obedient") for _ in range(8)]
+    runs = [runner.begin("end_on_cancel") for _ in range(8)]
 
     for run in runs:
         runner.force(run, KillStep.TERM)
@@ -83,7 +83,7 @@ def test_force_against_what_is_gone_is_nothing(runner: Runner):
 
 
 def test_to_abandon_an_attempt_ends_its_keeper_and_all_that_it_held(runner: Runner):
-    run = runner.begin("deaf")
+    run = runner.begin("ignore_sigterm")
     runner.until_working(run)
     pid = runner.pid(run)
     keeper = parent(pid)

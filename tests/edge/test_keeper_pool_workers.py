@@ -14,7 +14,7 @@ from workers.protocol import Done, Failed, Garbage, Progress, Started
 
 
 def test_a_worker_speaks_before_its_exit_is_reported(runner: Runner):
-    happened = runner.run_to_end("greeter", params_json='{"name": "Ada"}')
+    happened = runner.run_to_end("return_input", params_json='{"name": "Ada"}')
 
     assert [
         type(event).__name__ for event in happened if isinstance(event, events.MessageReceived)
@@ -29,7 +29,7 @@ def test_a_worker_gets_slot_dry_run_and_what_a_request_set(runner: Runner):
     given = launch(
         1,
         run={"set_json": '{"name": "Eve"}', "dry_run": True},
-        worker="tests.sample_workers:greeter",
+        worker="tests.sample_workers:return_input",
         params_json='{"name": "Ada"}',
     )
 
@@ -44,11 +44,11 @@ def test_a_worker_gets_slot_dry_run_and_what_a_request_set(runner: Runner):
 @pytest.mark.parametrize(
     ("actor", "ending", "status"),
     [
-        ("crasher", Failed("ValueError: the moon is in the wrong house", False), 1),
-        ("quitter", Failed("exit status 3", False), 1),
-        ("failing", Failed("nothing to be done", True), 1),
-        ("glutton", Failed("out of memory (limits.address_space?)", False), 1),
-        ("babbler", Failed("result.list is list; expected a number or text", True), 1),
+        ("raise_value_error", Failed("ValueError: the moon is in the wrong house", False), 1),
+        ("call_exit", Failed("exit status 3", False), 1),
+        ("report_failure", Failed("nothing to be done", True), 1),
+        ("raise_memory_error", Failed("out of memory (limits.address_space?)", False), 1),
+        ("return_list", Failed("result.list is list; expected a number or text", True), 1),
         (
             "needs_missing_package",
             Failed(
@@ -58,8 +58,8 @@ def test_a_worker_gets_slot_dry_run_and_what_a_request_set(runner: Runner):
             ),
             1,
         ),
-        ("closer", None, 1),
-        ("silent", None, 0),
+        ("close_descriptors", None, 1),
+        ("exit_silently", None, 0),
     ],
 )
 def test_each_ending_of_a_worker_has_its_words(runner: Runner, actor, ending, status):
@@ -72,14 +72,14 @@ def test_each_ending_of_a_worker_has_its_words(runner: Runner, actor, ending, st
 
 
 def test_a_crash_leaves_its_traceback_in_the_log(runner: Runner):
-    runner.run_to_end("crasher")
+    runner.run_to_end("raise_value_error")
 
     assert "Traceback" in runner.log(1)
     assert "wrong house" in runner.log(1)
 
 
 def test_half_a_message_is_garbage_before_the_exit(runner: Runner):
-    happened = runner.run_to_end("half_spoken")
+    happened = runner.run_to_end("exit_in_message")
 
     assert runner.messages(1) == [
         Started(),
@@ -89,21 +89,21 @@ def test_half_a_message_is_garbage_before_the_exit(runner: Runner):
 
 
 def test_garbage_is_said_and_harms_nothing(runner: Runner):
-    runner.run_to_end("garbler")
+    runner.run_to_end("send_garbage")
 
     kinds = [type(message) for message in runner.messages(1)]
     assert kinds == [Started, Garbage, Garbage, Done]
 
 
 def test_a_flood_of_messages_is_cut_off_once(runner: Runner):
-    runner.run_to_end("flooder")
+    runner.run_to_end("send_endlessly")
 
     floods = [m for m in runner.messages(1) if isinstance(m, Garbage)]
     assert [flood.why for flood in floods] == ["a flood of more than 16 MiB of messages"]
 
 
 def test_progress_is_thinned_out_and_its_last_word_kept(runner: Runner):
-    runner.run_to_end("runner")
+    runner.run_to_end("report_progress")
 
     progress = [m for m in runner.messages(1) if isinstance(m, Progress)]
     assert len(progress) <= 10
@@ -123,7 +123,7 @@ def test_a_worker_may_live_in_another_interpreter(runner: Runner, tmp_path: Path
 
 
 def test_parameters_never_stand_on_a_command_line(runner: Runner):
-    run = runner.begin("deaf", python=sys.executable, params_json='{"token": "hunter2"}')
+    run = runner.begin("ignore_sigterm", python=sys.executable, params_json='{"token": "hunter2"}')
     runner.until_working(run)
 
     argv = Path(f"/proc/{runner.pid(run)}/cmdline").read_bytes()

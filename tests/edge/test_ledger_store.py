@@ -128,7 +128,7 @@ def test_numbers_go_on_where_they_stopped(store):
     assert store.memory().next_run == 42
 
 
-def test_a_life_that_said_goodbye_did_not_crash(tmp_path):
+def test_a_clean_stop_is_no_crash(tmp_path):
     first = Store(tmp_path)
     assert first.begin_life() is False
     first.close()

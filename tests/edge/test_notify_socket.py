@@ -61,7 +61,7 @@ def test_a_status_is_one_line_and_said_once(manager):
     assert manager.received() == [{"STATUS": "a READY=1"}]
 
 
-def test_words_of_life_come_before_half_the_period_is_over(manager):
+def test_watchdog_messages_come_within_half_the_period(manager):
     line = NotifySocket(manager.address, watchdog_s=6.0)
     line.ready("", 100.0)
     manager.received()
@@ -76,7 +76,7 @@ def test_words_of_life_come_before_half_the_period_is_over(manager):
     assert line.next_instant() > at
 
 
-def test_before_it_is_ready_nothing_is_said_of_life(manager):
+def test_before_it_is_ready_no_watchdog_message_is_sent(manager):
     line = NotifySocket(manager.address, watchdog_s=6.0)
 
     line.status("starting", 0.0)
@@ -103,7 +103,7 @@ def test_without_a_manager_nothing_is_said_or_due():
 
 
 @pytest.mark.parametrize("watchdog_s", [None, 60.0])
-def test_words_that_find_no_room_stay_owed_and_are_said_later(manager, watchdog_s):
+def test_a_message_that_would_block_is_sent_later(manager, watchdog_s):
     line = NotifySocket(manager.address, watchdog_s)
     full = 0
     while not line.next_instant() or line.next_instant() > full + 1.0:
@@ -120,7 +120,7 @@ def test_words_that_find_no_room_stay_owed_and_are_said_later(manager, watchdog_
     assert full < again <= full + 1.0
 
 
-def test_a_manager_that_has_gone_costs_words_and_no_exception(short_path):
+def test_a_missing_manager_loses_messages_without_an_exception(short_path):
     line = NotifySocket(f"{short_path}/nobody", watchdog_s=6.0)
 
     line.ready("3 jobs", 0.0)
@@ -145,7 +145,7 @@ def test_what_was_read_is_taken_out_of_the_environment(manager):
     assert line.next_instant() == 1.0
 
 
-def test_a_watchdog_of_another_process_is_not_ours_to_feed(manager):
+def test_a_watchdog_of_another_process_is_ignored(manager):
     environ = {
         "NOTIFY_SOCKET": manager.address,
         "WATCHDOG_USEC": "3000000",

@@ -25,7 +25,7 @@ SHELL = "(nice; ulimit -n) & wait; nice; ulimit -n"
     [
         {"shell": SHELL},
         {"argv": ("/bin/sh", "-c", SHELL)},
-        {"worker": "bound"},
+        {"worker": "print_limits"},
     ],
     ids=["shell", "command", "worker"],
 )
@@ -41,7 +41,7 @@ def test_what_a_job_forks_at_once_is_bound_in_every_one_of_many_runs(runner: Run
 
 def test_a_worker_of_another_interpreter_is_bound_from_its_start(runner: Runner):
     runs = [
-        runner.begin("bound", python=sys.executable, nice=5, limits=Limits(open_files=77))
+        runner.begin("print_limits", python=sys.executable, nice=5, limits=Limits(open_files=77))
         for _ in range(8)
     ]
     runner.until_ended(*runs)
@@ -114,7 +114,7 @@ def test_term_in_the_first_moment_of_a_restrained_job_is_not_lost(runner: Runner
     assert {exited(runner.of(run)) for run in runs} == {signal.SIGTERM}
 
 
-@pytest.mark.parametrize("kind", [{"argv": ("touch", "begun")}, {"worker": "toucher"}])
+@pytest.mark.parametrize("kind", [{"argv": ("touch", "begun")}, {"worker": "touch_file"}])
 @pytest.mark.parametrize("python", [None, sys.executable])
 def test_a_limit_that_cannot_be_set_is_named_and_nothing_has_begun(
     runner: Runner, tmp_path: Path, kind, python

@@ -64,7 +64,7 @@ def test_a_run_that_did_not_succeed_gives_its_cause():
     assert line.split(maxsplit=1) == ["backup-database", "failed: the disk is full"]
 
 
-def test_a_job_of_another_make_is_done_and_no_more_is_claimed():
+def test_a_job_with_another_result_is_only_called_done():
     lines = summary([a_run("vendor-report"), a_run("rotate-backups", result={"other": 1})])
 
     assert [line.split()[1] for line in lines] == ["done", "done"]

@@ -82,9 +82,7 @@ def can_run(runner: Guarded) -> bool:
 @pytest.mark.parametrize(
     "script", [STOPPER + REST, ABOVE + ENDLESS_STOPPER], ids=["once", "again and again"]
 )
-def test_a_job_that_stops_keeper_and_fork_server_is_killed_when_it_is_to_be(
-    runner: Guarded, script
-):
+def test_a_job_that_stops_keeper_and_fork_server_can_be_killed(runner: Guarded, script):
     run = begin(runner, script)
 
     runner.force(run, KillStep.KILL)

@@ -38,7 +38,7 @@ def notifier(manager: ManagerSocket) -> SystemdNotifier:
     return notifier
 
 
-def test_turns_in_which_nothing_becomes_of_the_world_are_silent(notifier, manager):
+def test_turns_without_a_change_send_nothing(notifier, manager):
     notifier.update(SCHEDULER, False, MINUTE, at(1.0))
     notifier.update(SCHEDULER, False, NEXT, at(2.0))
 
@@ -68,7 +68,7 @@ def test_a_reading_is_a_reload_until_it_is_over(notifier, manager):
     ]
 
 
-def test_a_stop_ends_all_other_talk(notifier, manager):
+def test_after_a_stop_no_other_message_is_sent(notifier, manager):
     stopping = replace(SCHEDULER, life=ServicePhase.STOPPING)
 
     notifier.update(stopping, True, NEXT, at(1.0))

@@ -64,7 +64,7 @@ def test_a_database_that_ends_too_early_is_no_copy():
             stream.pack(short.fileno(), 2000, target.fileno(), 1, 0, lambda _: None)
 
 
-def test_anyone_who_writes_to_the_main_file_in_spite_of_our_lock_is_noticed(source, tmp_path):
+def test_a_write_to_the_main_file_despite_our_lock_is_noticed(source, tmp_path):
     def altered_meanwhile() -> None:
         with snapshot(source, tmp_path / "x.scratch-", lambda: None) as shot:
             assert shot.method == "frozen"

@@ -19,11 +19,11 @@ from workers import bootstrap
 bootstrap.main(int(sys.argv[1]), int(sys.argv[2]))
 """
 
-Play = Callable[..., tuple[int, list[Message], str]]
+RunModule = Callable[..., tuple[int, list[Message], str]]
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Play:
+def run_module(tmp_path: Path) -> RunModule:
     """Return a function that runs a module's `run`: (status, messages, output)."""
 
     def run(source: str, worker: str = "mine:run", **assignment: object):
@@ -63,22 +63,22 @@ def some_of(rows: list[tuple[object, ...]]) -> list[object]:
     return [*rows[:3], *(pytest.param(*row, marks=pytest.mark.long) for row in rows[3:])]
 
 
-def test_a_result_is_the_last_word(play: Play):
-    assert play("def run(params, report): return {'rows': 3, 'note': 'ok'}") == (
+def test_a_result_is_the_last_word(run_module: RunModule):
+    assert run_module("def run(params, report): return {'rows': 3, 'note': 'ok'}") == (
         0,
         [Started(), Done({"rows": 3, "note": "ok"})],
         "",
     )
 
 
-def test_no_result_is_an_empty_one(play: Play):
-    _, messages, _ = play("def run(params, report): pass")
+def test_no_result_is_an_empty_one(run_module: RunModule):
+    _, messages, _ = run_module("def run(params, report): pass")
 
     assert messages[-1] == Done({})
 
 
-def test_what_is_given_is_laid_under_what_is_set(play: Play):
-    _, messages, _ = play(
+def test_what_is_given_is_laid_under_what_is_set(run_module: RunModule):
+    _, messages, _ = run_module(
         "def run(params, report): return params",
         params='{"a": 1, "b": 2}',
         set_json='{"b": 3}',
@@ -105,14 +105,14 @@ class Params:
     ],
     ids=["the module's Params", "its own annotation"],
 )
-def test_parameters_come_typed_where_they_are_declared(play: Play, function: str):
-    _, messages, _ = play(PARAMS + function, params='{"folder": "/a/b", "keep": "3"}')
+def test_parameters_come_typed_where_they_are_declared(run_module: RunModule, function: str):
+    _, messages, _ = run_module(PARAMS + function, params='{"folder": "/a/b", "keep": "3"}')
 
     assert messages[-1] == Done({"keep": 3, "name": "b"})
 
 
-def test_bad_parameters_are_a_permanent_failure_that_names_them_all(play: Play):
-    status, messages, _ = play(
+def test_bad_parameters_are_a_permanent_failure_that_names_them_all(run_module: RunModule):
+    status, messages, _ = run_module(
         PARAMS + "def run(params, report): pass", params='{"keep": "many", "kep": 1}'
     )
 
@@ -123,8 +123,8 @@ def test_bad_parameters_are_a_permanent_failure_that_names_them_all(play: Play):
         assert key in messages[-1].error
 
 
-def test_the_report_knows_slot_zone_and_dry_run(play: Play):
-    _, messages, _ = play(
+def test_the_report_knows_slot_zone_and_dry_run(run_module: RunModule):
+    _, messages, _ = run_module(
         "def run(params, report):\n"
         "    return {'slot': report.slot.isoformat(), 'zone': report.timezone,"
         " 'dry': report.dry_run, 'cancelled': report.cancelled}",
@@ -141,15 +141,15 @@ def test_the_report_knows_slot_zone_and_dry_run(play: Play):
     )
 
 
-def test_a_logged_line_is_reported_and_printed(play: Play):
-    _, messages, text = play("def run(params, report): report.log('careful', 'warning')")
+def test_a_logged_line_is_reported_and_printed(run_module: RunModule):
+    _, messages, text = run_module("def run(params, report): report.log('careful', 'warning')")
 
     assert messages[1] == Log("warning", "careful")
     assert text == "careful\n"
 
 
-def test_printed_lines_keep_their_order_whatever_they_go_to(play: Play):
-    _, _, text = play(
+def test_printed_lines_keep_their_order_whatever_they_go_to(run_module: RunModule):
+    _, _, text = run_module(
         "import sys\n"
         "def run(params, report):\n"
         "    print('one')\n"
@@ -160,8 +160,8 @@ def test_printed_lines_keep_their_order_whatever_they_go_to(play: Play):
     assert text == "one\ntwo\nthree \\udc80\n"
 
 
-def test_progress_is_said_before_the_last_word(play: Play):
-    _, messages, _ = play(
+def test_progress_is_said_before_the_last_word(run_module: RunModule):
+    _, messages, _ = run_module(
         "def run(params, report):\n"
         "    for n in range(5): report.progress(n, 4)\n"
         "    report.metric('m', 1.5)\n"
@@ -195,8 +195,8 @@ BAD_ENDS = [
 
 
 @pytest.mark.parametrize(("body", "error", "permanent"), some_of(BAD_ENDS))
-def test_each_bad_end_has_its_words(play: Play, body: str, error: str, permanent: bool):
-    status, messages, _ = play(f"def run(params, report):\n    {body}")
+def test_each_bad_end_has_its_words(run_module: RunModule, body: str, error: str, permanent: bool):
+    status, messages, _ = run_module(f"def run(params, report):\n    {body}")
 
     assert status == 1
     assert messages[1:] == [Failed(error, permanent)]
@@ -212,8 +212,8 @@ def test_each_bad_end_has_its_words(play: Play, body: str, error: str, permanent
         ("package.module:run", "no module package.module"),
     ],
 )
-def test_a_worker_that_is_not_there_is_a_permanent_failure(play: Play, worker, error):
-    _, messages, _ = play("number = 1", worker)
+def test_a_worker_that_is_not_there_is_a_permanent_failure(run_module: RunModule, worker, error):
+    _, messages, _ = run_module("number = 1", worker)
 
     (failed,) = messages[1:]
     assert failed.permanent
@@ -221,19 +221,24 @@ def test_a_worker_that_is_not_there_is_a_permanent_failure(play: Play, worker, e
 
 
 def test_a_worker_of_ones_own_that_is_not_there_is_named_with_the_folder(
-    play: Play, tmp_path: Path
+    run_module: RunModule, tmp_path: Path
 ):
-    _, messages, _ = play("", "package.module:run")
+    _, messages, _ = run_module("", "package.module:run")
 
     assert f"looked for in {tmp_path}" in messages[1].error
 
 
-def test_a_clean_exit_in_the_middle_is_a_good_end(play: Play):
-    assert play("def run(params, report): raise SystemExit")[:2] == (0, [Started(), Done({})])
+def test_a_clean_exit_in_the_middle_is_a_good_end(run_module: RunModule):
+    assert run_module("def run(params, report): raise SystemExit")[:2] == (
+        0,
+        [Started(), Done({})],
+    )
 
 
-def test_nothing_that_was_left_for_later_runs_at_the_end(play: Play):
-    _, _, text = play("import atexit\ndef run(params, report): atexit.register(print, 'too late')")
+def test_nothing_that_was_left_for_later_runs_at_the_end(run_module: RunModule):
+    _, _, text = run_module(
+        "import atexit\ndef run(params, report): atexit.register(print, 'too late')"
+    )
 
     assert text == ""
 
@@ -247,7 +252,7 @@ def test_a_worker_whose_keeper_is_gone_does_not_begin():
     assert ended.returncode == -9
 
 
-def test_an_end_that_the_supervisor_did_not_ask_for_says_what_came(play: Play):
+def test_an_end_that_the_supervisor_did_not_ask_for_says_what_came(run_module: RunModule):
     source = """
 import os, signal
 def run(params, report):
@@ -255,13 +260,13 @@ def run(params, report):
     report.fail("stopped after 3 files" if report.cancelled else "nothing came")
 """
 
-    status, messages, _ = play(source)
+    status, messages, _ = run_module(source)
 
     words = "ended by SIGTERM from outside: stopped after 3 files"
     assert (status, messages[-1]) == (1, Failed(words, permanent=False))
 
 
-def test_work_that_is_done_in_spite_of_a_signal_is_done(play: Play):
+def test_work_that_is_done_in_spite_of_a_signal_is_done(run_module: RunModule):
     source = """
 import os, signal
 def run(params, report):
@@ -269,7 +274,7 @@ def run(params, report):
     return {"rows": 1}
 """
 
-    status, messages, _ = play(source)
+    status, messages, _ = run_module(source)
 
     assert (status, messages[-1]) == (0, Done({"rows": 1}))
 
@@ -286,15 +291,15 @@ ODD_ENDS = [
 
 
 @pytest.mark.parametrize(("source", "error"), some_of(ODD_ENDS))
-def test_whatever_a_worker_does_one_ending_is_said(play: Play, source, error):
-    _, messages, _ = play(f"def run(params, report): {source}")
+def test_whatever_a_worker_does_one_ending_is_said(run_module: RunModule, source, error):
+    _, messages, _ = run_module(f"def run(params, report): {source}")
 
     assert messages[1].error.startswith(error)
 
 
-def test_a_line_for_people_is_said_though_the_worker_has_closed_its_output(play: Play):
+def test_a_line_for_people_is_said_though_the_worker_has_closed_its_output(run_module: RunModule):
     source = "def run(params, report):\n import sys; sys.stderr.close(); report.log('hello')"
 
-    _, messages, _ = play(source)
+    _, messages, _ = run_module(source)
 
     assert messages[1:] == [Log("info", "hello"), Done({})]

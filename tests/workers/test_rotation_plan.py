@@ -248,7 +248,7 @@ def test_all_objections_are_said_at_once():
     assert all(words in said for words in ("max_age=none", "max_age=6d", "max_delete=11"))
 
 
-def test_a_stale_source_speaks_only_for_what_is_to_go():
+def test_a_stale_source_is_an_objection_only_to_its_own_removals():
     stale = [a_backup(NOW - timedelta(days=100), source="b")]
     fresh = [a_backup(NOW - timedelta(days=number)) for number in range(3)]
 

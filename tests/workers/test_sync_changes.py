@@ -36,7 +36,7 @@ def test_nothing_differs_from_itself(have):
     assert not plan(have, list(have.values())).any
 
 
-def test_a_plan_says_itself_in_one_line():
+def test_a_plan_is_shown_in_one_line():
     found = Changes((("a",),), (("b",), ("c",)), 5, ("d",))
 
     assert diff.described("s1", found, prune=False) == (

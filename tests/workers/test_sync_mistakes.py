@@ -27,9 +27,7 @@ from workers.sync import Params, missing_cards, missing_sets
         ('{"data": []}', "old1: it lists no cards where the database has 2; none is pruned"),
     ],
 )
-def test_a_set_that_is_wrong_fails_by_name_and_holds_up_nobody(
-    catalogue, params, synced, text, words
-):
+def test_a_wrong_set_fails_by_name_and_delays_no_other(catalogue, params, synced, text, words):
     before = rows(synced, CONTENT[0])
     catalogue.write_text("old1", text)
     catalogue.write_cards("new1", [a_card("new1", str(number)) for number in range(5)])

@@ -32,7 +32,7 @@ def test_the_answer_comes_back(connection):
     assert sqlite.with_progress(connection, work, lambda: None) == (7,)
 
 
-def test_the_works_own_error_comes_out(connection):
+def test_an_error_of_the_work_is_raised(connection):
     with pytest.raises(sqlite3.OperationalError, match="no such table: c"):
         sqlite.with_progress(
             connection, lambda: connection.execute("SELECT * FROM c"), lambda: None
