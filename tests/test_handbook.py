@@ -72,7 +72,7 @@ def test_every_promise_names_a_test() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
 def test_a_page_with_commands_is_typed_by_a_test(page: Path) -> None:
     if re.search(r"^```(sh|bash)$", page.read_text(), flags=re.M) is None:
-        pytest.skip("it has no commands to be typed")
+        pytest.skip("it has no commands")
     tests = [*ROOT.glob("tests/acceptance/*.py"), *ROOT.glob("tests/*/test_*.py")]
     assert any(f'{page.name}"' in test.read_text() for test in tests)
 

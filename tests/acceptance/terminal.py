@@ -22,7 +22,7 @@ def pseudo_terminal() -> tuple[int, int]:
     try:
         return pty.openpty()
     except OSError as error:
-        pytest.skip(f"no pseudo-terminal can be had: {error}")
+        pytest.skip(f"no pseudo-terminal is available: {error}")
 
 
 def at_terminal(

@@ -369,6 +369,6 @@ def small_disk(sandbox: Sandbox) -> Iterator[Path]:
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("this kernel or container lets nobody mount a tmpfs")
+        pytest.skip("this kernel or container does not allow mounting a tmpfs")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)

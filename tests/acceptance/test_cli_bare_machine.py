@@ -81,7 +81,7 @@ def test_into_an_existing_database_only_by_force_and_it_is_kept_aside(machine):
     assert moves(aside) == 3
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which needs root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to run as another user")
 def test_another_user_with_a_folder_that_it_may_only_read_can_do_all_that(machine):
     folder = machine.root / "copies"
     os.chmod(folder, 0o555)

@@ -87,7 +87,7 @@ def test_without_any_jobs_yaml_it_says_how_to_make_one() -> None:
     assert (found["jobs.yaml"]["state"], found["jobs.yaml"]["fix"]) == ("error", "nightshift init")
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="root alone can ask as another user")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to run as another user")
 def test_another_user_reads_that_it_is_another_one(sandbox: Sandbox) -> None:
     sandbox.root.chmod(0o755)
     said = sandbox.ask("doctor", "--json", uid=65534)

@@ -19,7 +19,7 @@ jobs:
 SHORT = 'jobs: {a: {command: ["true"]}}\n'
 NOBODY_UID = 65534
 
-only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to run as another user")
 
 
 @pytest.fixture

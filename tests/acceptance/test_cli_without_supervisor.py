@@ -114,7 +114,7 @@ def test_nothing_is_created_or_changed(stopped: tuple[Sandbox, Answers]) -> None
     assert contents(sandbox.state) == before
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to run as another user")
 def test_a_folder_that_may_only_be_read_is_enough(stopped: tuple[Sandbox, Answers]) -> None:
     sandbox, before = stopped
     if not can_enter(Path(__file__).parent):

@@ -120,7 +120,7 @@ def small_disk() -> Iterator[Sandbox]:
         if os.geteuid() != 0:
             pytest.skip("mounting a small tmpfs needs root")
         if subprocess.run(mount, capture_output=True).returncode != 0:
-            pytest.skip("this kernel or container lets nobody mount a tmpfs")
+            pytest.skip("this kernel or container does not allow mounting a tmpfs")
         try:
             yield sandbox
         finally:
@@ -193,12 +193,12 @@ def failing_disk() -> Iterator[tuple[Sandbox, Path]]:
             pytest.skip("mkfs.ext4 is not installed")
         subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
         if not mounted(image, sandbox.state):
-            pytest.skip("this kernel or container lets nobody mount an image")
+            pytest.skip("this kernel or container does not allow mounting an image")
         try:
             device = subprocess.check_output(["findmnt", "-nro", "SOURCE", str(sandbox.state)])
             fault = Path("/sys/fs/ext4", Path(device.decode().strip()).name, "trigger_fs_error")
             if not fault.exists():
-                pytest.skip("this kernel lets nobody make an error of ext4")
+                pytest.skip("this kernel has no switch for ext4 errors")
             yield sandbox, fault
         finally:
             subprocess.run(["umount", "-l", str(sandbox.state)], check=True)
@@ -243,7 +243,7 @@ def test_output_that_a_read_only_folder_cannot_keep_costs_lines_and_never_the_jo
         if os.geteuid() != 0:
             pytest.skip("a read-only mount needs root")
         if any(subprocess.run(["mount", *each], capture_output=True).returncode for each in bind):
-            pytest.skip("this kernel or container lets nobody mount a folder")
+            pytest.skip("this kernel or container does not allow mounting a folder")
         try:
             sandbox.says("run", "speaker", "--wait")
         finally:
@@ -263,7 +263,7 @@ def test_on_a_read_only_state_folder_a_reload_does_not_call_the_file_refused(
         if os.geteuid() != 0:
             pytest.skip("a read-only mount needs root")
         if any(subprocess.run(["mount", *each], capture_output=True).returncode for each in bind):
-            pytest.skip("this kernel or container lets nobody mount a folder")
+            pytest.skip("this kernel or container does not allow mounting a folder")
         try:
             _, said = sandbox.refuses("reload")
         finally:

@@ -49,7 +49,7 @@ def test_a_sigterm_at_any_step_of_the_loop_is_handled_at_once() -> None:
             assert step > 10, "the loop has too few steps"
             return
         assert said == "heeded", f"a SIGTERM at step {step} is not handled at once"
-    pytest.fail("the loop has no end of steps")
+    pytest.fail("the loop did not end after 100 steps")
 
 
 def _interrupted_at(step: int) -> str:

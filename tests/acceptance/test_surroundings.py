@@ -109,7 +109,7 @@ def test_without_its_jobs_yaml_the_text_in_force_stays_also_over_a_start(taken: 
 @pytest.mark.root
 def test_no_room_in_dev_shm_makes_no_difference() -> None:
     if os.geteuid() != 0:
-        pytest.skip("a mount of one's own needs root")
+        pytest.skip("a private mount needs root")
     with Sandbox(JOBS) as sandbox:
         script = 'mount -t tmpfs -o ro none /dev/shm && exec "$@"'
         verb = [*NIGHTSHIFT, "run", "quick", "--local"]
@@ -121,6 +121,6 @@ def test_no_room_in_dev_shm_makes_no_difference() -> None:
             text=True,
         )
         if "unshare" in done.stderr or "mount:" in done.stderr:
-            pytest.skip(f"no mount of one's own: {done.stderr.strip()}")
+            pytest.skip(f"no private mount: {done.stderr.strip()}")
 
         assert done.returncode == 0, done.stderr

@@ -91,7 +91,7 @@ class SimulatedProcesses(ABC):
             for key, process in self.processes.items()
             if process.job.name == name and exited in (None, process.exited)
         ]
-        assert found, f"no process of {name} lives at {self.wall}: {self.live()} do"
+        assert found, f"no process of {name} is alive at {self.wall}: only {self.live()}"
         return found[-1]
 
     def takes_signal(self, key: tuple[int, int], force: effects.KillStep) -> None:

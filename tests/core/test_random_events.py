@@ -292,7 +292,7 @@ def settle(service: RandomService) -> None:
         if service.wall >= until and is_quiet:
             return
         service.to_next_moment()
-    pytest.fail("the service does not come to rest")
+    pytest.fail("the service does not become idle")
 
 
 @pytest.mark.parametrize(("seed", "steps"), SERIES)

@@ -324,4 +324,4 @@ def test_the_page_shows_the_table():
     page = (ROOT / "docs" / "architecture.md").read_text()
     shown = re.findall(r"^```mermaid\n.*?^```\n", page, flags=re.M | re.S)
 
-    assert shown == [made.stdout], "put the output of scripts/run-states into the page"
+    assert shown == [made.stdout], "write the output of scripts/run-states to the page"

@@ -144,7 +144,7 @@ def compose_of(engine: Engine) -> str:
         if shutil.which(words.split()[0]) and _run([*words.split(), "version"]).returncode == 0:
             return words
     raise MissingEngineError(
-        f"there is no compose: tried {', '.join(tries)}; COMPOSE names another"
+        f"no compose is installed: tried {', '.join(tries)}; COMPOSE names another"
     )
 
 

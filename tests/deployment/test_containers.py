@@ -38,7 +38,7 @@ def free(engine: Engine) -> Iterator[Engine]:
     names = [("container", CONTAINER), ("image", IMAGE), *(("volume", name) for name in VOLUMES)]
     taken = [f"{kind} {name}" for kind, name in names if engine.has(kind, name)]
     if taken:
-        pytest.skip(f"names of the page are taken: {', '.join(taken)}")
+        pytest.skip(f"names of the page are in use: {', '.join(taken)}")
     try:
         yield engine
     finally:

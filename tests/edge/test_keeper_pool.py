@@ -237,7 +237,7 @@ def test_a_run_leads_a_session_with_default_signals_and_an_empty_mask(runner: Ru
     assert int(ignored, 16) & 0x7FFFFFFF == 0  # higher bits: glibc's own
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may have any nice")
+@pytest.mark.skipif(os.getuid() == 0, reason="root may set any nice value")
 def test_a_nice_that_is_not_permitted_fails_the_launch(runner: Runner):
     (failed,) = runner.run_to_end(argv=("/bin/sleep", "600"), nice=-5)
 

@@ -274,7 +274,7 @@ def test_a_sweep_spares_itself_and_its_ancestors(tmp_path: Path):
     assert "sleep 600'] -9" in said.stdout
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to run as another user")
 def test_the_mark_of_another_users_process_is_seen():
     ask = (
         "import os, sys; from supervisor.containment import instance_mark as mark;"

@@ -260,7 +260,7 @@ def small_disk(tmp_path):
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("this kernel or container lets nobody mount a tmpfs")
+        pytest.skip("this kernel or container does not allow mounting a tmpfs")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 

@@ -127,7 +127,7 @@ def test_a_link_is_followed_by_its_name(tmp_path):
 @needs_database
 def test_of_several_names_for_one_content_the_one_in_etc_timezone_counts(tmp_path):
     if not Path(DATABASE, "US/Eastern").exists():
-        pytest.skip("the zone database is without old names (Debian: tzdata-legacy)")
+        pytest.skip("the zone database lacks old names (Debian: tzdata-legacy)")
     localtime = tmp_path / "localtime"
     localtime.write_bytes(content("US/Eastern"))
     plain = system_zone({}, localtime)

@@ -32,7 +32,7 @@ def test_nothing_serious_is_found(chromium, url, visitor):
             for scheme, width in LOOKS:
                 seen.look(scheme, width)
                 passed, violations = seen.page.evaluate(_RUN)
-                assert passed > 10, "axe has looked at the page"
+                assert passed > 10, "axe has not checked the page"
                 if bad := [each for each in violations if each[0] in ("serious", "critical")]:
                     found[path, scheme] = bad
         assert found == {}

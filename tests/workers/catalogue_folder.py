@@ -125,7 +125,7 @@ def failure_of(work: Callable[[Params, Report], Any], params: Params) -> WorkerE
         result = work(params, a_report())
     except WorkerError as failed:
         return failed
-    raise AssertionError(f"the run ended well: {result}")
+    raise AssertionError(f"the run succeeded: {result}")
 
 
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:

@@ -142,7 +142,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing_and_is_named(tmp_path, wa
         assert ours(disk) == ["filler"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which needs root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to run as another user")
 def test_no_permission_says_who_needs_to_write_where(tmp_path, copies):
     source = a_database(tmp_path / "theirs.db", wal=False)
     copies.mkdir(mode=0o755)

@@ -180,7 +180,7 @@ def test_nothing_is_left_beside_a_database_that_nobody_else_has_open(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["copies", "quiet.db"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which needs root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to run as another user")
 def test_a_wal_database_of_another_user_is_refused_before_it_is_opened(tmp_path):
     source = a_database(tmp_path / "theirs.db")
     os.chown(source, 12345, 12345)

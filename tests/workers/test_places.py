@@ -111,7 +111,7 @@ def test_nothing_is_overwritten(place, tmp_path):
 
 def test_a_copy_is_verified_once_it_was_read_back(place, copy):
     if place.is_plain_folder:
-        pytest.skip("plain folders are the business of secondary_copy")
+        pytest.skip("secondary_copy covers plain folders")
 
     data = send(copy, read(copy), place, no_step)
 

@@ -43,7 +43,7 @@ def path(tmp_path):
 @pytest.fixture
 def embedded(postgres):
     if not os.path.isdir(psycopg.conninfo.conninfo_to_dict(postgres).get("host", "")):
-        pytest.skip("the proxy stands before the embedded server only")
+        pytest.skip("only the embedded server has a proxy")
     return postgres
 
 

@@ -23,7 +23,7 @@ from workers import sqlite
 from workers.sync import Params, missing_cards, missing_sets
 
 NOBODY = 65534
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be someone else")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to run as another user")
 
 
 @pytest.fixture
