@@ -1,7 +1,7 @@
 """A cluster in virtual time: the real rules, with failing hosts, connections and server.
 
 The server is a dictionary with the locks that its transactions take. Hosts follow the agent's
-rules: they fetch, beat, report, and end their runs once their lease has expired. Every step
+rules: they fetch, send heartbeats, report, and end their runs after the fence. Every step
 takes a random time. `Model` checks the promises after each step. A fence can be disabled, to
 show that a promise fails without it.
 """
@@ -148,7 +148,7 @@ class Model:
     # --- a host --------------------------------------------------------------------
 
     def _processes(self, host: Host) -> None:
-        """Advance the processes of a host, and its supervisor's lease."""
+        """Advance the processes of a host, and its supervisor's fence."""
         if self.now < max(host.frozen_until, host.dead_until):
             return
         host.turn_at = self.now
@@ -156,7 +156,7 @@ class Model:
         for living in list(host.living.values()):
             waits = living.job.if_lost is not IfLost.AGAIN and living.job.exclusive is None
             if is_cut_off and living.kill_at is None and not waits:
-                # Counted from the end of the lease: a frozen host may have no time left.
+                # Counted from the fence: a host that was frozen meanwhile has no time left.
                 living.kill_at = host.confirmed + FENCE_S + self.dice.uniform(0, GRACE_S)
             if living.kill_at is not None and self.now >= living.kill_at:
                 self._ends(host, living, State.INTERRUPTED)

@@ -215,7 +215,7 @@ def replaced_leader():
 
 
 def cut_off():
-    """Return a host whose lease has expired while an assigned run waits for a place."""
+    """Return a host past its fence, where an assigned run waits for a place."""
     harness = Harness(job("a"), job("hog"), max_concurrent=1)
     harness.asks(req.RunJobs(("hog",)))
     harness.asks(req.ConfirmHost(5, 1))

@@ -1,4 +1,4 @@
-"""The leader's exchange with its hosts on a real PostgreSQL: leases, assignments, take-backs."""
+"""The leader's exchange with its hosts on a real PostgreSQL: held attempts, assignments, take-backs."""
 
 import time
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""A suspended machine: the lease of its host has expired when it resumes."""
+"""A suspended machine: the fence of its host has passed when it resumes."""
 
 import shutil
 import subprocess
@@ -27,7 +27,7 @@ def can_unshare() -> bool:
 
 
 def clocks(*before: str) -> tuple[float, float]:
-    """Return the clock of the lease, and the monotonic one, as a new process reads them."""
+    """Return the clock of the fence, and the monotonic one, as a new process reads them."""
     code = _SAID.format("time.monotonic()")
     said = subprocess.run(
         [*before, sys.executable, "-c", code], capture_output=True, text=True, check=True
