@@ -214,7 +214,7 @@ class Model:
         if job.if_lost is IfLost.NEVER and len(self.begun[key[0]]) > 1:
             self.broken.append(f"run {key[0]} of {job.name} began twice, though it must not")
         # A frozen process executes nothing, and ends within a turn of its loop once it is thawed.
-        # A run of `if_lost: never` without a group may end by itself on a disconnected host.
+        # A run that may run only once, and is in no group, may end by itself on such a host.
         for other in self.hosts.values():
             is_frozen = other.turn_at < other.frozen_until and self.without != "host fence"
             for living in [] if is_frozen else other.living.values():

@@ -150,7 +150,7 @@ def test_the_disk_of_the_copies_is_full(sandbox: Sandbox, figures: Figures) -> N
 
 
 def check_prune_frees(sandbox: Sandbox, prune: Callable[[], str], figures: Figures) -> None:
-    """Check the report of a prune on a full disk, and that it frees space."""
+    """Check that a prune on a full disk frees space, and report how much."""
     before = shipped.free_bytes(sandbox.root / "copies")
     prune()
     freed = shipped.free_bytes(sandbox.root / "copies") - before

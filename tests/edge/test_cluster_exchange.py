@@ -1,4 +1,4 @@
-"""The leader's exchange with its hosts on a real PostgreSQL: held attempts, assignments, take-backs."""
+"""The leader's exchange with its hosts on a real PostgreSQL: assigned, held, taken back."""
 
 import time
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""A definition in its YAML form, and parsed again."""
+"""Job definitions as they are shown, and parsed again."""
 
 import msgspec
 from hypothesis import given

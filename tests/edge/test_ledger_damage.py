@@ -48,7 +48,7 @@ def whole(tmp_path_factory):
 
 
 def damage(path, dice):
-    """Damage a file in one of the ways of disks and programs."""
+    """Damage a file at random, as a disk or a program may."""
     size = path.stat().st_size
     with open(path, "r+b") as file:
         match dice.randrange(4):

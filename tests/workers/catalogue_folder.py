@@ -97,7 +97,7 @@ def params(catalogue: Catalogue, tmp_path: Path) -> Params:
 
 @pytest.fixture
 def synced(params: Params) -> Path:
-    """Return the parameters after a first sync."""
+    """Sync sets and cards once and return the database."""
     missing_sets(params, a_report())
     missing_cards(params, a_report())
     return params.database

@@ -9,7 +9,7 @@ LATIN_TABLE, LATIN_COLUMN = b"caf\xe9", b"na\xff"
 
 
 def with_latin_names(path: Path) -> Path:
-    """Create a table `caf\\xe9`, a column `plain.na\\xff`, and a `child` key without a parent."""
+    """Create a table `caf\\xe9`, a column `plain.na\\xff`, and an invalid foreign key."""
     with closing(sqlite3.connect(path, isolation_level=None)) as made:
         made.execute("CREATE TABLE caf_ (x)")
         made.execute("CREATE TABLE plain (id INTEGER PRIMARY KEY, na_)")
