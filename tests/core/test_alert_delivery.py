@@ -245,7 +245,7 @@ def test_a_channel_that_comes_later_is_not_flooded_with_the_past():
     assert harness.batch == ()
 
 
-def test_a_channel_that_goes_lets_what_waits_go_too():
+def test_a_removed_channel_withholds_what_waits():
     harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver()
@@ -267,7 +267,7 @@ def test_a_fixed_url_is_tried_at_once_and_quickly():
     assert harness.alerts[0].attempts == 0
 
 
-def test_a_test_alert_that_arrives_opens_the_way_for_what_waits():
+def test_a_delivered_test_alert_is_followed_by_what_waits():
     harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver("answered 404", refused=True)

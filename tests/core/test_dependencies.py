@@ -273,7 +273,7 @@ def test_in_a_diamond_one_failure_is_enough():
     assert "dependency right failed" in harness.run("bottom").cause
 
 
-def test_in_a_diamond_the_last_success_opens_the_way():
+def test_in_a_diamond_the_run_starts_after_the_last_success():
     harness = Harness(
         job("bottom", cron="0 2 * * *", deps=["left", "right"]),
         job("left", cron="0 2 * * *", deps=["top"]),
@@ -327,7 +327,7 @@ def test_with_deps_opens_one_run_of_each_under_one_instant():
     assert harness.runs("other") == []
 
 
-def test_with_deps_skips_mine_when_a_dependency_fails():
+def test_with_deps_skips_the_job_when_a_dependency_fails():
     harness = Harness(job("a"), job("b", deps=["a"]))
     harness.asks(control_requests.RunJobs(("b",), with_deps=True))
 
@@ -383,7 +383,7 @@ def test_a_run_that_waits_for_its_group_keeps_its_dependency_however_often_that_
     assert harness.run("b").state == "running"
 
 
-def test_a_dry_run_satisfies_nobody():
+def test_a_dry_run_satisfies_no_dependency():
     harness = Harness(job("a", worker="w.f"), B)
     harness.at("02:00")
     harness.asks(control_requests.RunJobs(("a",), dry_run=True))
@@ -395,7 +395,7 @@ def test_a_dry_run_satisfies_nobody():
     assert harness.run("b").cause == "a has not run yet"
 
 
-def test_a_slot_that_a_dry_run_blocked_satisfies_nobody():
+def test_a_slot_that_a_dry_run_blocked_satisfies_no_dependency():
     harness = Harness(
         job("a", worker="w.f", cron="0 2 * * *"), B, remembers=ran_before("a", "2026-01-04 02:00")
     )

@@ -141,7 +141,7 @@ def test_each_question_has_its_status(path, what, status):
     [b"{", b"[]", b'{"only": 7}', b'{"unknown": true}', b"\xff\xfe", b'{"only":' * 5000],
     ids=["half", "a list", "wrong type", "unknown key", "not UTF-8", "deep"],
 )
-def test_a_body_that_does_not_hold_is_422_and_says_why(path, body):
+def test_an_invalid_body_is_422_and_says_why(path, body):
     status, reported = ask_json(path, "/v1/run-all", "POST", body)
 
     assert status == 422

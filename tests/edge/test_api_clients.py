@@ -71,7 +71,7 @@ def test_a_client_that_sends_its_request_slowly_is_disconnected(path):
         until(drip, within_s=5)
 
 
-def test_one_that_keeps_its_connection_has_as_long_for_each_request(path):
+def test_a_kept_connection_has_the_full_time_for_each_request(path):
     with connect(path) as regular:
         for _ in range(3):
             regular.sendall(GET_STATUS)
@@ -98,7 +98,7 @@ def test_a_client_with_a_huge_body_is_disconnected(path):
                 huge.sendall(bytes(65536))
 
 
-def test_a_body_in_many_small_pieces_is_no_smaller_for_that(path):
+def test_a_body_in_many_small_pieces_is_limited_too(path):
     with connect(path) as sly:
         sly.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost:\r\nTransfer-Encoding: chunked\r\n\r\n")
         with pytest.raises(OSError):  # noqa: PT012 - whichever write finds it closed

@@ -50,7 +50,7 @@ def test_changes_come_as_events_numbered_and_in_order(path, bridge):
     client.close()
 
 
-def test_a_silent_stream_says_that_it_lives(path):
+def test_a_silent_stream_sends_pings(path):
     client, _, pieces = stream(path, "/v1/events")
 
     assert [next(pieces), next(pieces)][1] == b": alive\n\n"
@@ -72,7 +72,7 @@ def test_a_reader_goes_on_where_it_was(path, bridge):
 
 
 @pytest.mark.parametrize("after", ["1", "999999999999999999"], ids=["an old life", "the future"])
-def test_a_reader_that_missed_some_reads_so_and_goes_on(path, bridge, after):
+def test_a_reader_that_missed_events_is_informed_and_goes_on(path, bridge, after):
     client, _, pieces = stream(path, "/v1/events", f"Last-Event-ID: {after}\r\n")
     found = events(pieces)
     missed = next(found)

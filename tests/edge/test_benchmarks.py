@@ -83,7 +83,7 @@ def test_a_wrong_option_is_named(words, said):
     assert said in refused.stderr
 
 
-def test_results_that_are_none_are_not_gone_on_with(short_path):
+def test_invalid_results_are_not_continued(short_path):
     broken = short_path / "broken.json"
     broken.write_text("{")
 
@@ -263,7 +263,7 @@ def test_what_is_saved_is_loaded_again(short_path):
         ([0.1], [], "0.100 s | cronstable: not measured | - | ≤ 0.55 |  |"),
     ],
 )
-def test_a_row_tells_whether_it_is_as_wanted(mine, theirs, reported):
+def test_a_row_says_whether_its_target_is_met(mine, theirs, reported):
     found = measured.Measured()
     found.add("a", 2, "nightshift", *mine)
     found.add("a", 2, "cronstable", *theirs)
@@ -273,7 +273,7 @@ def test_a_row_tells_whether_it_is_as_wanted(mine, theirs, reported):
     assert line.endswith(reported)
 
 
-def test_on_one_core_a_row_may_want_something_else():
+def test_a_row_may_have_another_target_on_one_core():
     found = measured.Measured()
     found.add("a", 1, "nightshift", 0.9)
     found.add("a", 1, "cronstable", 1.0)
@@ -288,7 +288,7 @@ def test_all_but_one_of_a_hundred_is_no_median():
     assert found.median_of("h p99", 2, "nightshift") == 0.5
 
 
-def test_later_values_stand_in_the_place_of_earlier_ones():
+def test_later_values_replace_earlier_ones():
     earlier, later = measured.Measured(), measured.Measured()
     earlier.add("a", 2, "nightshift", 1.0)
     earlier.add("b", 2, "nightshift", 2.0)

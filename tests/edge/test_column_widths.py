@@ -28,7 +28,7 @@ def test_spare_columns_go_in_their_order_where_it_is_narrow(total, gone):
     assert HISTORY.keys() - fitting(HISTORY, SPARE, total).keys() == gone
 
 
-def test_what_has_room_enough_is_as_wide_as_it_likes():
+def test_columns_with_enough_room_keep_their_full_width():
     assert fitting(HISTORY, SPARE, 500) == HISTORY
 
 

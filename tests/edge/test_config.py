@@ -111,7 +111,7 @@ def test_jobs_have_their_places_in_the_order_of_the_file() -> None:
     assert [(job.name, job.place) for job in found.jobs] == [("b", 0), ("a", 1)]
 
 
-def test_defaults_lie_under_each_job() -> None:
+def test_defaults_apply_to_each_job() -> None:
     found = read(
         "defaults: {timeout: 1m, retries: 2, worker: a.b}\n"
         "jobs: {a: {timeout: 2m}, b: {command: x}}"

@@ -130,7 +130,7 @@ def test_variables_in_a_list_are_shown_as_a_mapping_without_their_values(env, in
     assert "geheim" not in found
 
 
-def test_keys_that_begin_with_x_are_homes_for_anchors() -> None:
+def test_keys_that_begin_with_x_may_hold_anchors() -> None:
     text = (
         "x-often: &often {retries: 3, cron: '@daily'}\n"
         "x-any: [1, '${UNSET}']\n"
@@ -186,9 +186,7 @@ def test_within_a_job_a_key_that_begins_with_x_is_unknown() -> None:
         ("timezone", "'CET-1CEST,M3.5.0,M10.5.0/3'", "a rule of POSIX"),
     ],
 )
-def test_a_value_that_other_programs_know_has_a_way_out(
-    key: str, value: str, instead: str
-) -> None:
+def test_a_value_of_other_programs_has_a_hint(key: str, value: str, instead: str) -> None:
     assert instead in of_job(key, value)
 
 

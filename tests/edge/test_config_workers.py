@@ -185,7 +185,7 @@ def test_the_environment_of_the_job_is_there_at_import(folder: Path) -> None:
     assert found == []
 
 
-def test_a_file_with_commands_only_asks_nobody(folder: Path) -> None:
+def test_a_file_with_commands_only_starts_no_child(folder: Path) -> None:
     parsed = config.parse(b"jobs: {a: {command: x}}", folder / "jobs.yaml", {})
 
     assert parsed.uses == ()

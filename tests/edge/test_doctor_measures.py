@@ -187,7 +187,7 @@ def test_the_usual_time_of_a_job_is_that_of_its_attempts(state):
     assert (found.p95_s, found.runs, found.timed_out) == (60.0, 11, 1)
 
 
-def test_four_runs_are_no_habit(state):
+def test_four_runs_are_too_few_for_a_usual_time(state):
     remember(state, *runs("slow", 59, 59, 59, 59))
 
     assert schedules.usual(context(state, Job("slow", 0, timeout_s=60.0))) == []

@@ -84,7 +84,7 @@ def test_garbage_is_no_arrival(hook, raw):
     assert answer.cause.startswith("call 127.0.0.1: ")
 
 
-def test_nobody_there_is_said_in_the_words_of_the_system():
+def test_a_refused_connection_is_reported_in_the_words_of_the_system():
     assert post(nobody()).cause == "call 127.0.0.1: Connection refused"
 
 

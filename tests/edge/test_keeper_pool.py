@@ -282,7 +282,7 @@ def test_a_daemon_twice_forked_is_found(runner: Runner):
     assert not lives(int(end.strays[0].split()[0]))
 
 
-def test_a_chain_that_forks_faster_than_one_can_look_comes_to_its_end(runner: Runner):
+def test_a_fast_chain_of_forks_is_ended(runner: Runner):
     end = emptied(runner.run_to_end("fork_chain"))
 
     assert end.strays

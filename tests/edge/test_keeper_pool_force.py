@@ -8,7 +8,7 @@ from tests.edge.fixtures_keepers import Runner, emptied, exited, lives, parent, 
 from workers.protocol import Done, Started
 
 
-def test_term_lets_a_worker_end_well(runner: Runner):
+def test_a_worker_may_finish_after_term(runner: Runner):
     run = runner.begin("end_on_cancel")
     runner.until(lambda: runner.received(run, Started))
 
@@ -73,7 +73,7 @@ def test_kill_ends_a_tree_of_two_hundred(runner: Runner):
     assert runner.jobs() == set()
 
 
-def test_force_against_what_is_gone_is_nothing(runner: Runner):
+def test_a_signal_to_an_ended_run_does_nothing(runner: Runner):
     runner.run_to_end(argv=("/bin/true",))
 
     for force in KillStep:

@@ -13,7 +13,7 @@ from tests.edge.fixtures_keepers import Runner, exited, launch
 from workers.protocol import Done, Failed, Garbage, Progress, Started
 
 
-def test_a_worker_speaks_before_its_exit_is_reported(runner: Runner):
+def test_messages_of_a_worker_come_before_its_exit(runner: Runner):
     happened = runner.run_to_end("return_input", params_json='{"name": "Ada"}')
 
     assert [
@@ -88,7 +88,7 @@ def test_half_a_message_is_garbage_before_the_exit(runner: Runner):
     assert isinstance(happened[-2], events.Exited)
 
 
-def test_garbage_is_said_and_harms_nothing(runner: Runner):
+def test_garbage_is_reported_and_harms_nothing(runner: Runner):
     runner.run_to_end("send_garbage")
 
     kinds = [type(message) for message in runner.messages(1)]
@@ -102,7 +102,7 @@ def test_a_flood_of_messages_is_cut_off_once(runner: Runner):
     assert [flood.why for flood in floods] == ["a flood of more than 16 MiB of messages"]
 
 
-def test_progress_is_thinned_out_and_its_last_word_kept(runner: Runner):
+def test_progress_is_thinned_out_and_the_last_one_kept(runner: Runner):
     runner.run_to_end("report_progress")
 
     progress = [m for m in runner.messages(1) if isinstance(m, Progress)]

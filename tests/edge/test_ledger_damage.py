@@ -173,7 +173,7 @@ def test_a_ledger_that_is_gone_is_no_first_start(tmp_path, made):
     store.close()
 
 
-def test_a_first_start_has_nothing_to_tell(tmp_path):
+def test_a_first_start_reports_no_damage(tmp_path):
     (tmp_path / "runs").mkdir()
 
     store = Store(tmp_path)

@@ -54,7 +54,7 @@ def texts(value):
     return [value] if isinstance(value, str) else []
 
 
-def test_a_failure_tells_what_its_reader_asks():
+def test_a_failure_message_has_the_cause_and_the_next_command():
     success = AT - timedelta(days=1)
 
     body = message(last_success=success, output=("copying", "no space left"))
@@ -243,7 +243,7 @@ def test_the_test_alert_says_what_it_is():
     assert body["text"] == "🔵 test alert of nightshift on box: alerts arrive here"
 
 
-def test_a_clock_put_back_a_little_wants_nothing_to_be_done():
+def test_a_clock_put_back_a_little_needs_no_action():
     clock = replace(ALERT, job="", kind="clock", run=None)
 
     small = str(message(replace(clock, severity=Severity.WARNING)))

@@ -39,6 +39,6 @@ def test_a_full_device_has_its_way_out():
 @pytest.mark.parametrize(
     "wrong", [RuntimeError("of ours"), ImportError("no module"), KeyError("x")]
 )
-def test_a_fault_of_our_own_stays_what_it_is(wrong):
+def test_an_error_of_our_own_is_not_translated(wrong):
     with pytest.raises(type(wrong)), as_start_failure("start over /state"):
         raise wrong

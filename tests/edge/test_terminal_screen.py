@@ -46,7 +46,7 @@ from supervisor.notifications.terminal_screen import MOST_STEPS, shown
         ("\x1b", []),
     ],
 )
-def test_it_is_as_a_terminal_has_it(text, lines):
+def test_the_text_is_what_a_terminal_shows(text, lines):
     assert shown(text) == lines
 
 

@@ -159,7 +159,7 @@ def test_a_proxy_names_the_person(sandbox):
         assert visitor.get("/").status == 401
 
 
-def test_only_a_trusted_proxy_may_name_one(sandbox):
+def test_only_a_trusted_proxy_may_name_a_user(sandbox):
     options = ("--listen", "127.0.0.1:0", "--auth-header", "Remote-User")
     with page(sandbox, *options, "--trusted-proxy", "10.0.0.0/8") as url:
         assert Visitor(url).get("/", Remote_User="anna").status == 401

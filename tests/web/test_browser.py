@@ -221,7 +221,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def test_it_lives_below_a_path_of_a_proxy(chromium, sandbox):
+def test_it_works_below_a_path_of_a_proxy(chromium, sandbox):
     with page(sandbox, "--base", "/x") as url:
         parts = urlsplit(url)
         handler = type("P", (_Proxy,), {"target": f"http://{parts.netloc}"})

@@ -197,7 +197,7 @@ def test_a_title_says_that_something_is_wrong(visitor):
     assert "icon-bad.svg" in visitor.get("/").text
 
 
-def test_a_change_is_only_the_living_part(visitor):
+def test_a_change_sends_only_the_dynamic_part(visitor):
     answer = visitor.get("/", HX_Request="true")
 
     assert answer.status == 200

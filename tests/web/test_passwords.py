@@ -48,7 +48,7 @@ def test_only_a_file_of_root_may_be_readable_for_its_group(path):
 @pytest.mark.parametrize(
     "text", ["", "anna", ":x", "anna:", "a:b\na:c", "a\tb:c", "x" * 65 + ":y"]
 )
-def test_a_line_that_is_none_is_named(path, text):
+def test_an_invalid_line_is_named(path, text):
     path.write_text(text)
 
     with pytest.raises(passwords.PasswordFileError, match="people"):
@@ -74,7 +74,7 @@ def test_a_session_ends_when_it_was_idle_and_when_there_are_too_many():
     assert sessions.find(others[-1], 1.0) is not None
 
 
-def test_a_token_of_one_session_is_none_of_another():
+def test_a_token_is_valid_in_one_session_only():
     sessions = Sessions()
     one, other = (sessions.find(sessions.begin("", 0.0), 0.0) for _ in range(2))
     assert one is not None

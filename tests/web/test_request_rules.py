@@ -69,7 +69,7 @@ def test_a_link_from_elsewhere_may_be_followed():
     assert refused("GET", sec_fetch_site="cross-site", origin="http://evil.example") == ""
 
 
-def test_two_hosts_are_none():
+def test_two_host_headers_are_refused():
     headers = Headers(raw=[(b"host", HERE.encode()), (b"host", b"evil.example")])
 
     assert why_refused("GET", headers, "127.0.0.1", ())

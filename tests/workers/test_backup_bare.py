@@ -71,7 +71,7 @@ def test_a_damaged_copy_on_a_read_only_mount_is_named(copy):
         verify.verify(copy)
 
 
-def test_where_nothing_can_be_written_the_folder_of_temporary_files_serves(tmp_path, monkeypatch):
+def test_where_nothing_can_be_written_the_temporary_folder_is_used(tmp_path, monkeypatch):
     monkeypatch.setattr(repository.tempfile, "tempdir", str(tmp_path))
 
     assert repository.writable(tmp_path / "missing") == tmp_path
@@ -113,7 +113,7 @@ def test_a_lone_copy_of_any_name_is_restored_unproven_and_says_what_was_checked(
     assert (tmp_path / "new.db").stat().st_mode & 0o777 == file.stat().st_mode & 0o666 | 0o600
 
 
-def test_a_sidecar_that_is_left_speaks_for_or_against_it(copy, lone, tmp_path):
+def test_a_sidecar_that_is_left_proves_or_refutes_it(copy, lone, tmp_path):
     sidecar = shutil.copy(f"{copy}.sha256", lone.parent)
 
     done = restore.restore_unproven(lone, tmp_path / "new.db", force=False)

@@ -34,7 +34,7 @@ CHECKS = "sha256sum --quiet -c -- *.sha256 && gunzip --test -- *.gz"
         os.fsdecode(b"caf\xe9.db"),
     ],
 )
-def test_an_awkward_name_goes_all_the_way(tmp_path, name, wal):
+def test_an_awkward_name_is_backed_up_verified_and_restored(tmp_path, name, wal):
     room = tmp_path / "d#?r %41"
     room.mkdir()
     # Created under a plain name: the test's own sqlite3 would take some of them for URIs.
@@ -105,7 +105,7 @@ def test_a_second_folder_that_is_the_first_by_another_name_fails_and_spoils_noth
     assert verify.verify(the_copy(folder))
 
 
-def test_a_pipe_under_an_unfinished_name_is_foreign_and_nobody_waits_for_it(tmp_path):
+def test_a_pipe_under_an_unfinished_name_is_foreign_and_not_opened(tmp_path):
     source, folder = a_database(tmp_path / "a.db"), tmp_path / "copies"
     run(source, folder)
     copy = the_copy(folder)

@@ -166,7 +166,7 @@ def test_a_copy_exchanged_for_another_is_found(copy, other):
 
 
 @pytest.mark.parametrize("ending", [filenames.SIDECAR, filenames.MANIFEST])
-def test_a_copy_without_its_papers_is_unproven_and_they_are_named(copy, ending):
+def test_a_copy_without_its_companion_files_is_unproven_and_they_are_named(copy, ending):
     beside(copy, ending).unlink()
 
     with pytest.raises(UnprovenError, match=f"has no {copy.name}{ending} beside it"):
@@ -174,7 +174,7 @@ def test_a_copy_without_its_papers_is_unproven_and_they_are_named(copy, ending):
 
 
 @pytest.mark.parametrize("ending", [filenames.SIDECAR, filenames.MANIFEST])
-def test_papers_that_are_a_pipe_are_named_and_nobody_waits_for_them(copies, copy, ending):
+def test_companion_files_that_are_a_pipe_are_named_without_waiting(copies, copy, ending):
     beside(copy, ending).unlink()
     os.mkfifo(beside(copy, ending))
 
@@ -185,13 +185,13 @@ def test_papers_that_are_a_pipe_are_named_and_nobody_waits_for_them(copies, copy
 
 
 @pytest.mark.parametrize("ending", [filenames.SIDECAR, filenames.MANIFEST])
-def test_papers_of_a_gigabyte_are_not_taken_into_memory(copy, ending):
+def test_companion_files_of_a_gigabyte_are_not_taken_into_memory(copy, ending):
     os.truncate(beside(copy, ending), 1 << 30)
 
     assert f"{copy.name}{ending} beside it that is larger than 16 MiB" in damage(copy)
 
 
-def test_papers_that_could_not_be_read_again_are_not_written(copy):
+def test_companion_files_that_could_not_be_read_again_are_not_written(copy):
     vast = dataclasses.replace(manifest.read(copy), rows={"x" * (17 << 20): 1})
 
     with pytest.raises(BackupError, match=r"for 1 table has 17\.8 MB, expected at most 16\.8 MB"):

@@ -54,7 +54,7 @@ def one_core():
 
 
 @TWO_CORES
-def test_the_verdicts_are_those_of_one_after_another(copies, new_children):
+def test_the_verdicts_are_those_of_a_sequential_run(copies, new_children):
     alone = list(verify_all.verify_all(copies))
     beside = list(verify_all.verify_all(copies, worth_bytes=0))
 

@@ -84,7 +84,7 @@ def test_in_wal_mode_writers_are_held_for_milliseconds_by_measurement(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("pause_s", [60.0, 0.1, 0.001], ids=["0", "10", "1000"])
-def test_a_gigabyte_is_copied_under_fire(tmp_path, pause_s):
+def test_a_gigabyte_is_copied_beside_active_writers(tmp_path, pause_s):
     source = a_database(tmp_path / "busy.db", rows=1_750_000)
 
     with a_writer(source, pause_s) as writing:

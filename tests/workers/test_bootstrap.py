@@ -63,7 +63,7 @@ def some_of(rows: list[tuple[object, ...]]) -> list[object]:
     return [*rows[:3], *(pytest.param(*row, marks=pytest.mark.long) for row in rows[3:])]
 
 
-def test_a_result_is_the_last_word(run_module: RunModule):
+def test_a_result_is_the_last_message(run_module: RunModule):
     assert run_module("def run(params, report): return {'rows': 3, 'note': 'ok'}") == (
         0,
         [Started(), Done({"rows": 3, "note": "ok"})],
@@ -77,7 +77,7 @@ def test_no_result_is_an_empty_one(run_module: RunModule):
     assert messages[-1] == Done({})
 
 
-def test_what_is_given_is_laid_under_what_is_set(run_module: RunModule):
+def test_set_values_override_parameters(run_module: RunModule):
     _, messages, _ = run_module(
         "def run(params, report): return params",
         params='{"a": 1, "b": 2}',
@@ -160,7 +160,7 @@ def test_printed_lines_keep_their_order_whatever_they_go_to(run_module: RunModul
     assert text == "one\ntwo\nthree \\udc80\n"
 
 
-def test_progress_is_said_before_the_last_word(run_module: RunModule):
+def test_progress_is_sent_before_the_last_message(run_module: RunModule):
     _, messages, _ = run_module(
         "def run(params, report):\n"
         "    for n in range(5): report.progress(n, 4)\n"
@@ -195,7 +195,9 @@ BAD_ENDS = [
 
 
 @pytest.mark.parametrize(("body", "error", "permanent"), some_of(BAD_ENDS))
-def test_each_bad_end_has_its_words(run_module: RunModule, body: str, error: str, permanent: bool):
+def test_each_bad_end_has_its_message(
+    run_module: RunModule, body: str, error: str, permanent: bool
+):
     status, messages, _ = run_module(f"def run(params, report):\n    {body}")
 
     assert status == 1
@@ -291,7 +293,7 @@ ODD_ENDS = [
 
 
 @pytest.mark.parametrize(("source", "error"), some_of(ODD_ENDS))
-def test_whatever_a_worker_does_one_ending_is_said(run_module: RunModule, source, error):
+def test_whatever_a_worker_does_one_final_message_is_sent(run_module: RunModule, source, error):
     _, messages, _ = run_module(f"def run(params, report): {source}")
 
     assert messages[1].error.startswith(error)

@@ -37,7 +37,7 @@ def test_a_file_is_read_up_to_its_limit(file):
         read_regular(file, 9)
 
 
-def test_a_file_that_tells_no_size_is_bounded_too():
+def test_a_file_without_a_size_is_bounded_too():
     assert read_regular("/proc/self/status", 1 << 20).startswith(b"Name:")
     with pytest.raises(UnsuitableFileError, match="is larger than 100 bytes"):
         read_regular("/proc/self/status", 100)

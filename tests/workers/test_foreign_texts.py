@@ -183,7 +183,7 @@ def test_cleanup_says_what_it_leaves_out(path, text):
     done(cleanup.run, cleanup.Params(path, vacuum_rowids=True))
 
 
-def test_replication_brings_and_names_everything(path, postgres, text):
+def test_replication_copies_and_names_everything(path, postgres, text):
     schema = f"s {text}"
     given = replication.Params(path, postgres, schema=schema, capture="triggers")
     done(replication.run, given, dry_run=True)

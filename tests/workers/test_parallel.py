@@ -181,7 +181,7 @@ def test_children_die_with_their_parent(number):
         until(lambda: not any(is_alive(pid) for pid in pids))
 
 
-def test_ctrl_c_ends_all_and_only_the_parent_speaks():
+def test_ctrl_c_ends_all_and_only_the_parent_prints():
     parent, pids = started()
     with parent:
         os.killpg(parent.pid, signal.SIGINT)
