@@ -167,6 +167,11 @@ def test_an_unknown_zone_is_named(name):
         schedule.calendar(("0 2 * * *",), name)
 
 
+def test_a_zone_with_leap_seconds_is_refused_with_the_one_to_write():
+    with pytest.raises(CronError, match=r"counts leap seconds.*write Europe/Berlin$"):
+        schedule.calendar(("0 2 * * *",), "right/Europe/Berlin")
+
+
 def test_a_calendar_is_shared():
     first = schedule.calendar(("0 2 * * *",), "Europe/Berlin")
 
