@@ -145,8 +145,8 @@ ALLOWED = {
 
 # Modules used by both packages: values, texts and files, no code of the workers proper.
 SHARED = (
-    "environment", "json_text", "lock_file", "path_text", "protocol", "regular_file", "text", "units",
-    "url_text", "volume",
+    "environment", "json_text", "lock_file", "path_text", "protocol", "regular_file", "text",
+    "units", "url_text", "volume",
 )  # fmt: skip
 
 VALUE_LIBRARIES = {

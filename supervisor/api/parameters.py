@@ -18,6 +18,7 @@ from starlette.requests import Request
 from supervisor.api.errors import HttpError
 from supervisor.core.model import State
 from supervisor.core.schedule import YEARS
+from supervisor.core.year_range import within_years
 from supervisor.ledger.queries import MOST
 from workers.units import is_whole
 
@@ -106,12 +107,7 @@ def _instant_in(text: str, name: str) -> datetime:
 
 def _bound_in(text: str, name: str) -> datetime:
     """Return one end of a period; beyond the years of the calendar, their first or last one."""
-    instant = _time_in(text, name)
-    # The conversion overflows in the years 1 and 9999.
-    year = min(max(instant.year, YEARS[0]), YEARS[-1])
-    if year == instant.year:
-        return instant.astimezone(UTC)
-    return datetime(year, 1, 1, tzinfo=UTC)
+    return within_years(_time_in(text, name))
 
 
 def _state_in(text: str, name: str) -> State:
