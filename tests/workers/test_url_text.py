@@ -82,6 +82,7 @@ def test_an_endpoint_has_no_user_and_no_query(rest: str) -> None:
 
 def test_an_endpoint_may_have_a_path_and_a_place_an_ipv6_address() -> None:
     assert Place("s3://bucket/x", endpoint="https://h/storage/v1/s3").endpoint
+    assert Place("sftp://h/the place [x]").path == "/the place [x]"
     assert Place("sftp://me@[::1]:2222/x").host == "::1"
 
 

@@ -111,7 +111,9 @@ class Place:
                 "to: expected a folder, s3://bucket/path, gs://bucket/path,"
                 f' az://container/path or sftp://user@host/path, got "{scheme[:20]}://..."'
             )
-        if not is_url(self.to, (scheme,)) or parts.query or parts.fragment:
+        # The path may have any letters, also blanks.
+        has_host = is_url(f"{scheme}://{parts.netloc}", (scheme,))
+        if not has_host or parts.query or parts.fragment:
             raise ValueError(f"to: expected {scheme}://name/path")
         if parts.password is not None:
             raise ValueError("to: expected no password; SFTP uses keys, S3 secret_access_key")
