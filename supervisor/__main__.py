@@ -13,11 +13,20 @@ import supervisor
 import workers
 
 DISTRIBUTION = "nightshift-cron"
+_INTERRUPTED = 130
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    """Run one command and return its exit status."""
+    """Run one command and return its exit status: 130 after Ctrl-C."""
+    try:
+        return _run()
+    except KeyboardInterrupt:
+        # Ctrl-C came while the modules of a command were imported.
+        return _INTERRUPTED
+
+
+def _run() -> int:
     for package, place in ((supervisor, HERE), (workers, HERE.parent / "workers")):
         if not _is_ours(package, place):
             print(

@@ -35,7 +35,7 @@ ALLOWED = {
     "supervisor.core": "supervisor.core.* workers.protocol workers.units",
     # jobs.yaml: read in a child process, or by the command line
     "supervisor.config": "supervisor.config.* supervisor.core.* supervisor.redaction.secrets"
-    " workers.path_text workers.regular_file workers.units",
+    " workers.path_text workers.regular_file workers.units workers.url_text",
     # error messages are shown, and may quote secrets
     "supervisor.config.load_file": "supervisor.config.* supervisor.core.*"
     " supervisor.redaction.mask workers.regular_file",
@@ -146,7 +146,7 @@ ALLOWED = {
 # Modules used by both packages: values, texts and files, no code of the workers proper.
 SHARED = (
     "environment", "json_text", "lock_file", "path_text", "protocol", "regular_file", "text",
-    "units", "volume",
+    "units", "url_text", "volume",
 )  # fmt: skip
 
 VALUE_LIBRARIES = {

@@ -7,6 +7,24 @@ import re
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
+_FOREIGN_UNITS = {
+    word: unit
+    for unit, words in {
+        "ms": "ms msec msecs millisecond milliseconds",
+        "s": "s sec secs second seconds",
+        "m": "m min mins minute minutes",
+        "h": "h hr hrs hour hours",
+        "d": "d day days",
+        "w": "w week weeks",
+    }.items()
+    for word in words.split()
+}
+_FOREIGN_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)(?:\.?\s+and\b|\s*\.(?=\s))?\s*")
+# ISO 8601 without years and months, which are no fixed time.
+_ISO_DURATION = re.compile(
+    r"p(?=.)(?:([0-9]+)w)?(?:([0-9]+)d)?(?:t(?=.)(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9.]+)s)?)?"
+)
+_FOREIGN_SIZE = re.compile(r"([0-9]+(?:[_.,][0-9]+)?)\s*([kmgtp]?i?b?)", re.IGNORECASE)
 _BYTES = {
     "": 1,
     "b": 1,
@@ -37,7 +55,8 @@ def parse_duration(text: str) -> float:
         return _bounded(float(body), text)
     parts = _DURATION_PART.findall(body)
     if not parts or "".join(number + unit for number, unit in parts) != body:
-        raise ValueError(f'expected a duration such as "5m", got "{text[:60]}"')
+        near = _did_you_mean(_near_duration(body))
+        raise ValueError(f'expected a duration such as "5m", got "{text[:60]}"{near}')
     return _bounded(sum(float(number) * _SECONDS[unit] for number, unit in parts), text)
 
 
@@ -49,7 +68,8 @@ def parse_size(text: str) -> int:
     """
     match = _SIZE.fullmatch(text.strip().lower()) if _is_short_ascii(text) else None
     if match is None or match[2] not in _BYTES:
-        raise ValueError(f'expected a size such as "64KiB" or "2GB", got "{text[:60]}"')
+        near = _did_you_mean(_near_size(text))
+        raise ValueError(f'expected a size such as "64KiB" or "2GB", got "{text[:60]}"{near}')
     size = float(match[1]) * _BYTES[match[2]]
     if size >= 2**63:
         raise ValueError(f'expected a size below 8EiB, got "{text}"')
@@ -100,6 +120,34 @@ def format_size(size_bytes: float) -> str:
 
 def _is_short_ascii(text: str) -> bool:
     return len(text) <= _LONGEST_TEXT and text.isascii()
+
+
+def _did_you_mean(near: str) -> str:
+    return f'; did you mean "{near}"?' if near else ""
+
+
+def _near_duration(text: str) -> str:
+    """Return the duration that a foreign text in lower case means, such as `5 min`; "" if none."""
+    iso = _ISO_DURATION.fullmatch(text)
+    if iso is not None:
+        given = zip(iso.groups(), "wdhms", strict=True)
+        return "".join(number + unit for number, unit in given if number)
+    parts = _FOREIGN_PART.findall(text.replace(",", "."))
+    units = [_FOREIGN_UNITS.get(word, "") for _, word in parts]
+    is_whole_text = _FOREIGN_PART.sub("", text.replace(",", ".")).strip() == ""
+    if not is_whole_text or not all(units):
+        return ""
+    return "".join(number + unit for (number, _), unit in zip(parts, units, strict=True))
+
+
+def _near_size(text: str) -> str:
+    """Return the size that a foreign text means, such as `10G` or `1,5 MB`; "" if none."""
+    found = _FOREIGN_SIZE.fullmatch(text.strip()) if _is_short_ascii(text) else None
+    if found is None:
+        return ""
+    number, unit = found[1].replace("_", "").replace(",", "."), found[2].upper()
+    unit = f"{unit[:1]}iB" if unit.endswith("I") else f"{unit}B" if len(unit) == 1 else found[2]
+    return number + unit
 
 
 def _bounded(seconds: float, text: str) -> float:

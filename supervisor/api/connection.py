@@ -67,17 +67,7 @@ class LimitedConnection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are no HTTP, with an error in the form of all others."""
         # Not the cause: h11's words quote what came, which may be a secret.
-        body = msgspec.json.encode(responses.ErrorBody("the request is not valid HTTP/1.1", ""))
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        answer = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        self._refuse(400, b"Bad Request", "the request is not valid HTTP/1.1")
 
     def on_response_complete(self) -> None:
         # Before uvicorn handles the next request, which may already be in its buffer.
@@ -114,7 +104,34 @@ class LimitedConnection(H11Protocol):
         self._cancel_deadline()
         self._received_bytes = 0
         if not self.transport.is_closing():
-            self._deadline = self.loop.call_later(self._limits.request_s, self.transport.abort)
+            self._deadline = self.loop.call_later(self._limits.request_s, self._give_up)
+
+    def _give_up(self) -> None:
+        """Close a connection without a complete request; answer one that has begun."""
+        self._deadline = None
+        has_begun = self.conn.trailing_data[0] or not self.is_answered
+        if not has_begun:
+            self.transport.abort()
+            return
+        text = f"no complete request within {self._limits.request_s:g} s"
+        self._refuse(408, b"Request Timeout", text)
+        if self.cycle is not None:
+            # Its handler still waits for the rest, and could no longer answer.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    def _refuse(self, status: int, reason: bytes, text: str) -> None:
+        body = msgspec.json.encode(responses.ErrorBody(text, ""))
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        answer = h11.Response(status_code=status, headers=headers, reason=reason)
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None:

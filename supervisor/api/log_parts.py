@@ -8,7 +8,11 @@ from msgspec import Struct
 from supervisor.api.errors import HttpError
 from supervisor.core.log_lines import lines_with
 
-_RANGE = re.compile(r"bytes=(?P<first>\d{0,15})-(?P<last>\d{0,15})")
+_RANGE = re.compile(r"bytes=(?P<first>[0-9]*)-(?P<last>[0-9]*)")
+
+
+_MOST_DIGITS = 18
+_BEYOND = 10**_MOST_DIGITS
 
 
 class ByteRange(Struct, frozen=True):
@@ -37,11 +41,18 @@ def byte_range(text: str) -> ByteRange | None:
     found = _RANGE.fullmatch(text.strip())
     if found is None or not (found["first"] or found["last"]):
         return None
-    first = int(found["first"]) if found["first"] else None
-    last = int(found["last"]) if found["last"] else None
+    first = _position(found["first"]) if found["first"] else None
+    last = _position(found["last"]) if found["last"] else None
     return (
         None if first is not None and last is not None and last < first else ByteRange(first, last)
     )
+
+
+def _position(digits: str) -> int:
+    """Return the number; one beyond any log if it is longer than that."""
+    # int() refuses more than 4300 digits.
+    rest = digits.lstrip("0")
+    return int(rest or "0") if len(rest) <= _MOST_DIGITS else _BEYOND
 
 
 async def part(pieces: AsyncIterator[bytes], first: int, end: int) -> AsyncIterator[bytes]:

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from supervisor.api.errors import HttpError
 from supervisor.core.model import State
 from supervisor.core.schedule import YEARS
+from supervisor.core.year_range import within_years
 from supervisor.ledger.queries import MOST
 from workers.units import is_whole
 
@@ -83,16 +84,30 @@ def _up_to_most(text: str, name: str) -> int:
     return number
 
 
-def _instant_in(text: str, name: str) -> datetime:
-    with contextlib.suppress(ValueError, OverflowError):
+def _time_in(text: str, name: str) -> datetime:
+    """Return a time of any year. Raises: HttpError if the text is not RFC 3339."""
+    with contextlib.suppress(ValueError):
         # A plus sign in a query string is decoded as a blank.
         instant = datetime.fromisoformat(text.replace(" ", "+"))
-        if instant.tzinfo is not None and instant.year in YEARS:
-            return instant.astimezone(UTC)
+        if instant.tzinfo is not None:
+            return instant
     raise HttpError(
         422,
         f'{name} "{text[:40]}": expected RFC 3339 with an offset, such as 2026-02-09T00:00:00Z',
     )
+
+
+def _instant_in(text: str, name: str) -> datetime:
+    instant = _time_in(text, name)
+    if instant.year not in YEARS:
+        years = f"a time from {YEARS[0]} to {YEARS[-1]}"
+        raise HttpError(422, f'{name} "{text[:40]}": expected {years}')
+    return instant.astimezone(UTC)
+
+
+def _bound_in(text: str, name: str) -> datetime:
+    """Return one end of a period; beyond the years of the calendar, their first or last one."""
+    return within_years(_time_in(text, name))
 
 
 def _state_in(text: str, name: str) -> State:
@@ -159,10 +174,10 @@ STATE: Parameter[State | None] = Parameter(
     "state", "query", _state_in, {"type": "string", "enum": list(State)}, "only in it", None
 )
 SINCE: Parameter[datetime | None] = Parameter(
-    "since", "query", _instant_in, _INSTANT, "only those due then or later", None
+    "since", "query", _bound_in, _INSTANT, "only those due then or later", None
 )
 UNTIL: Parameter[datetime | None] = Parameter(
-    "until", "query", _instant_in, _INSTANT, "only those due before then", None
+    "until", "query", _bound_in, _INSTANT, "only those due before then", None
 )
 BEFORE: Parameter[int | None] = Parameter(
     "before", "query", number_in, _NUMBER, "only smaller numbers: the page after this run", None

@@ -23,6 +23,7 @@ from supervisor.core.config_model import Job
 from supervisor.core.escape import escape_control
 from supervisor.core.log_lines import lines_with
 from supervisor.core.model import Run
+from supervisor.core.year_range import within_years
 from supervisor.ledger import unattended
 from supervisor.ledger.file import ledger_path
 from supervisor.ledger.migrations import SCHEMA_VERSION
@@ -145,7 +146,7 @@ class LedgerAnswers:
         until: str | None = None,
     ) -> responses.Runs:
         wanted = RunFilter(
-            job=job, state=state, since=_instant(since), until=_instant(until), limit=limit
+            job=job, state=state, since=_bound(since), until=_bound(until), limit=limit
         )
         return responses.Runs(tuple(map(build_views.run_view, self._history.runs(wanted))))
 
@@ -221,6 +222,11 @@ def _instant(text: Any) -> datetime | None:
         first, last = schedule.YEARS[0], schedule.YEARS[-1]
         raise _refusal(f"{text}: expected a time from {first} to {last}")
     return at
+
+
+def _bound(text: Any) -> datetime | None:
+    """Return one end of a period, within the years of a calendar."""
+    return None if text is None else within_years(datetime.fromisoformat(text))
 
 
 def _refusal(text: str, hint: str = "") -> CliError:

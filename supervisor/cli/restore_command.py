@@ -68,6 +68,7 @@ def restore(
     """
     if (file is None) == (at is None):
         raise click.UsageError("expected one of latest, FILE and --at")
+    _require_time(at)
     if place is not None:
         named = None if file in (None, selection.LATEST) else Path(str(file))
         target = target.absolute()
@@ -81,6 +82,16 @@ def restore(
     with in_words():
         copy = _chosen(file, at, directory, database)
     return _put_back(copy, target, force, unproven, is_local, as_json)
+
+
+def _require_time(at: str | None) -> None:
+    """Refuse a text that means no time before anything is read. Raises: click.BadParameter."""
+    if at is None or at == selection.LATEST:
+        return
+    try:
+        selection.instant(at, datetime.now(UTC), zone())
+    except selection.NoTimeError as wrong:
+        raise click.BadParameter(str(wrong), param_hint="--at") from wrong
 
 
 def _put_back(

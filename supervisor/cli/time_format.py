@@ -11,7 +11,14 @@ import click
 
 from workers.units import parse_duration
 
-_STEPS = ((60, 1, "s"), (3600, 60, "m"), (48 * 3600, 3600, "h"), (float("inf"), 86400, "d"))
+_TEN_YEARS_S = 3653 * 86400
+_STEPS = (
+    (60, 1, "s"),
+    (3600, 60, "m"),
+    (48 * 3600, 3600, "h"),
+    (_TEN_YEARS_S, 86400, "d"),
+    (float("inf"), 365.25 * 86400, "y"),
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXAMPLES = '"02:00", "2026-02-09 02:00" or "2026-02-09T02:00:00Z"'
 
@@ -25,11 +32,12 @@ class TimeFormat:
 
     def full(self, at: datetime | None) -> str:
         """Return `2026-02-09 02:00:00 CET`, or a dash."""
-        return "-" if at is None else f"{at.astimezone(self.zone):%Y-%m-%d %H:%M:%S %Z}"
+        return "-" if at is None else _written(at.astimezone(self.zone), "%H:%M:%S %Z")
 
     def slot(self, at: datetime) -> str:
         """Return `Mon 2026-02-09 02:00 CET`, at minute precision."""
-        return f"{at.astimezone(self.zone):%a %Y-%m-%d %H:%M %Z}"
+        local = at.astimezone(self.zone)
+        return f"{local:%a} {_written(local, '%H:%M %Z')}"
 
     def relative(self, at: datetime | None) -> str:
         """Return `3m ago`, `in 2h`, or a dash."""
@@ -56,7 +64,11 @@ class TimeFormat:
         try:
             at = datetime.fromisoformat(text)
             return (at if at.tzinfo else at.replace(tzinfo=self.zone)).astimezone(UTC)
-        except (ValueError, OverflowError) as error:
+        except OverflowError as error:
+            raise click.BadParameter(
+                f'expected a year from 2 to 9998, got "{text}"', param_hint=option
+            ) from error
+        except ValueError as error:
             raise click.BadParameter(
                 f'expected a time such as {_EXAMPLES}, got "{text}"', param_hint=option
             ) from error
@@ -83,7 +95,12 @@ class DateFormat(TimeFormat):
 
     def relative(self, at: datetime | None) -> str:
         """Return `2026-02-09 02:00Z`, or a dash."""
-        return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
+        return "-" if at is None else _written(at.astimezone(UTC), "%H:%MZ")
+
+
+def _written(at: datetime, clock: str) -> str:
+    # The %Y of the C library does not pad a year before 1000.
+    return f"{at.date()} {at.strftime(clock)}"
 
 
 def date_format() -> DateFormat:

@@ -7,48 +7,18 @@ or the supervisor. What a look finds is one transaction, however many attempts i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import msgspec
 
-from supervisor.cluster import engine, session
+from supervisor.cluster import assignment_rows, engine, session
 from supervisor.cluster.agent_messages import Answer, Assign
 from supervisor.cluster.agent_settings import AgentSettings
+from supervisor.cluster.assignment_rows import Assignment, Worker
 from supervisor.cluster.local_host import HostLine, LocalHost
-from supervisor.cluster.messages import Began, Ended, Order, Report, send_all
+from supervisor.cluster.messages import Began, Ended, Report, send_all
 from supervisor.cluster.session import Connection
-from supervisor.core.assignment_key import AssignmentKey
 from supervisor.core.model import Reason, State
 from supervisor.core.views import RunView
-
-_COLUMNS = "run, attempt, fence, job, body, force"
-# The queues of a text whose labels this host has; without any, none is fetched from.
-_FETCH = f"""WITH fetched AS MATERIALIZED (
-    SELECT (job).id FROM (
-        SELECT procrastinate_fetch_job_v2(ARRAY(
-            SELECT name FROM queues WHERE config = %(config)s
-            AND (labels = '' OR string_to_array(labels, ',') <@ %(labels)s)
-        )::varchar[], %(worker)s) AS job FROM generate_series(1, %(most)s)
-    ) AS each WHERE (job).id IS NOT NULL)
-UPDATE assignments SET host = %(host)s, worker = %(worker)s FROM fetched
-WHERE fence = fetched.id RETURNING {_COLUMNS}"""
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """An assignment of this host that has not ended."""
-
-    run: int
-    attempt: int
-    fence: int
-    job: str
-    order: Order
-    force: str
-
-    @property
-    def key(self) -> AssignmentKey:
-        """Return the name under which the supervisor knows it."""
-        return AssignmentKey(self.run, self.attempt, self.fence, self.order.trigger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +58,8 @@ class Assignments:
         self, settings: AgentSettings, local: LocalHost, line: HostLine, worker: int
     ) -> None:
         """Know nothing yet: the first look gives the supervisor all that is held."""
-        self._settings, self._local, self._worker = settings, local, worker
+        self._settings, self._local = settings, local
+        self._worker = Worker(worker, settings.host, settings.labels)
         self._line = line
         self._given: dict[int, Given] = {}  # by fence
         self._is_new = True
@@ -106,7 +77,7 @@ class Assignments:
         answers = self._line.drain()
         if not (self._given or answers or self._is_new):
             return
-        held = {each.fence: each for each in self._read_held(db)}
+        held = {each.fence: each for each in assignment_rows.held(db, self._worker)}
         self._is_new = False
         self._given = {fence: self._given[fence] for fence in self._given.keys() & held.keys()}
         found = Found()
@@ -129,15 +100,8 @@ class Assignments:
         free = self._settings.places - self.held
         if free < 1:
             return
-        given = {
-            "config": config,
-            "labels": sorted(self._settings.labels),
-            "worker": self._worker,
-            "host": self._settings.host,
-            "most": free,
-        }
         self._is_new = True  # if this fails, something may be held that is not known
-        self._give(list(map(_assignment, db.execute(_FETCH, given))))
+        self._give(assignment_rows.fetch(db, self._worker, config, free))
         self._is_new = False
 
     def end_unassigned(self) -> None:
@@ -157,16 +121,6 @@ class Assignments:
             if given.local_run not in running:
                 del self._given[fence]
                 self._is_new = True
-
-    def _read_held(self, db: Connection) -> list[Assignment]:
-        found = db.execute(
-            session.query(
-                f"SELECT {_COLUMNS} FROM assignments"
-                " WHERE host = %s AND worker = %s AND ended_at IS NULL ORDER BY fence"
-            ),
-            (self._settings.host, self._worker),
-        )
-        return list(map(_assignment, found))
 
     # --- the supervisor ------------------------------------------------------------
 
@@ -255,7 +209,7 @@ class Assignments:
         if not over:
             return []
         fences = [each.assignment.fence for each in over]
-        mine = engine.finish_all(db, fences, self._worker)
+        mine = engine.finish_all(db, fences, self._worker.number)
         in_time = [each for each in over if each.assignment.fence in mine]
         begun = {each.assignment.fence: each.local_run for each in in_time if each.local_run}
         if begun:
@@ -272,7 +226,7 @@ class Assignments:
         if late := list(set(fences) - mine):
             db.execute(
                 "UPDATE assignments SET worker = NULL WHERE fence = ANY(%s) AND worker = %s",
-                (late, self._worker),
+                (late, self._worker.number),
             )
         return [each.report for each in in_time]
 
@@ -283,13 +237,8 @@ class Assignments:
                 "UPDATE assignments SET local_run = given.run"
                 " FROM unnest(%s::bigint[], %s::bigint[]) AS given (fence, run)"
                 " WHERE assignments.fence = given.fence AND worker = %s",
-                (list(runs), list(runs.values()), self._worker),
+                (list(runs), list(runs.values()), self._worker.number),
             )
-
-
-def _assignment(row: tuple[Any, ...]) -> Assignment:
-    run, attempt, fence, job, body, force = row
-    return Assignment(run, attempt, fence, job, msgspec.json.decode(body, type=Order), force)
 
 
 def _result(run: RunView) -> str | None:

@@ -54,12 +54,15 @@ class DeadHosts:
         return self._watch.silent_s(worker, mono)
 
     def _end_all(self, db: Connection, host: str, worker: int) -> None:
-        engine.jobs_of(db, worker)
+        jobs = engine.jobs_of(db, worker)
         found = db.execute(
             "SELECT run, attempt, fence, job FROM assignments"
             " WHERE worker = %s AND ended_at IS NULL",
             (worker,),
         ).fetchall()
+        # An older version may have fetched a job without its assignment.
+        for job in set(jobs) - {fence for _, _, fence, _ in found}:
+            engine.give_back(db, job)
         engine.unregister(db, worker)
         db.execute("UPDATE hosts SET worker = NULL, lost_at = now() WHERE name = %s", (host,))
         for run, attempt, fence, job in found:

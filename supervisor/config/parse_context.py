@@ -143,7 +143,7 @@ class ParseContext:
         _require_no_tag(node)
         self.spend(len(node.value) + 1)
         found: Pairs = {}
-        merges = []
+        merges: list[tuple[Node, Node]] = []
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
                 self.report(key, path, f"expected a key, got {kind_name(key)}")
@@ -151,10 +151,15 @@ class ParseContext:
                 line = found[key.value][0].start_mark.line + 1
                 self.report(key, (*path, key.value), f"duplicate key, first on line {line}")
             elif key.value == "<<" and key.tag is PLAIN:
-                merges.append(value)
+                merges.append((key, value))
             else:
                 found[key.value] = (key, value)
-        for value in merges:
+        for again, _ in merges[1:]:
+            # Parsers differ in which one wins.
+            line = merges[0][0].start_mark.line + 1
+            hint = "write one list, of which the first wins: <<: [*one, *two]"
+            self.report(again, (*path, "<<"), f"duplicate key, first on line {line}", hint)
+        for _, value in merges[:1]:
             self._merge(value, path, found)
         return found
 

@@ -8,7 +8,6 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from urllib.parse import urlsplit
 
 from supervisor.config import cron_hints
 from supervisor.config.key import Key, ValueKind
@@ -17,6 +16,7 @@ from supervisor.config.timezones import check_zone
 from supervisor.core import schedule
 from workers import path_text
 from workers.units import is_whole, parse_duration, parse_size
+from workers.url_text import is_url, split_url
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 NAME_RULE = "a name of at most 63 of a-z, 0-9, '.', '_' and '-' that begins with a letter"
@@ -190,16 +190,8 @@ def _group(_: Key, text: str) -> str | None:
 
 def _url(key: Key, text: str) -> str:
     # The message omits the text: such a URL is a secret.
-    wrong = BadValueError(f"expected {expected_text(key)}")
-    try:
-        parts = urlsplit(text)
-        port_is_right = parts.port is None or parts.port > 0
-    except ValueError:
-        raise wrong from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_right:
-        raise wrong
-    if any(c.isspace() or not c.isprintable() for c in text):
-        raise wrong
+    if not is_url(text):
+        raise BadValueError(f"expected {expected_text(key)}")
     return text
 
 
@@ -208,14 +200,10 @@ def _server_url(key: Key, text: str) -> str:
     # The messages omit the texts of URLs and keys: they are secrets.
     wrong = BadValueError(f"expected {expected_text(key)}")
     try:
-        parts = urlsplit(text)
-        port_is_right = parts.port is None or parts.port > 0
+        parts = split_url(text, key.choices)
     except ValueError:
         raise wrong from None
-    has_more = parts.path.strip("/") or parts.query or parts.fragment
-    if parts.scheme not in key.choices or not parts.hostname or has_more:
-        raise wrong
-    if not port_is_right or any(c.isspace() or not c.isprintable() for c in text):
+    if parts.path.strip("/") or parts.query or parts.fragment:
         raise wrong
     return text
 

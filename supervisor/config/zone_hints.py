@@ -55,6 +55,8 @@ def advice(name: str, by_city: Mapping[str, Sequence[str]]) -> str:
         return 'write "UTC"'
     if lower in _MACHINE:
         return "leave timezone out: then it is the zone of the machine ($TZ, /etc/localtime)"
+    if text.startswith("right/"):
+        return f'right/ counts leap seconds, which shift slots: write "{text[6:]}"'
     named = _ABBREVIATIONS.get(text.upper()) or _WINDOWS.get(lower)
     if named:
         return f'no IANA name: write a place, such as "{named}"'

@@ -22,6 +22,8 @@ from supervisor.core import cron_text
 # Calendars fail at both ends of the datetime range, and before the last change of a zone
 # at midnight.
 YEARS = range(2012, 9000)
+# The zones below it count leap seconds, as no clock of a Linux machine does.
+LEAP_ZONES = "right/"
 
 MACROS = {
     "@hourly": "0 * * * *",
@@ -218,6 +220,9 @@ def calendar(
 
 def zone(name: str) -> ZoneInfo:
     """Return the zone with this IANA name. Raises: CronError."""
+    if name.startswith(LEAP_ZONES):
+        plain = name.removeprefix(LEAP_ZONES)
+        raise CronError(f"{name} counts leap seconds, which shift its slots: write {plain}")
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:

@@ -123,7 +123,7 @@ def test_a_living_database_reads_the_restored_rows_and_writes_on(sandbox):
         (("backups", "verify"), 2),
         (("backups", "restore", "--target", "x.db"), 2),
         (("backups", "restore", "latest", "--target", "x.db"), 3),
-        (("backups", "restore", "--at", "last week", "--target", "x.db"), 1),
+        (("backups", "restore", "--at", "last week", "--target", "x.db"), 2),
         (("backups", "restore", "nothing.gz", "--target", "x.db", "--local"), 1),
         (("backups", "keep", "nothing.gz"), 1),
         (("backups", "prune", "--keep-last", "0"), 2),

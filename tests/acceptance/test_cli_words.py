@@ -12,7 +12,7 @@ from supervisor.cli.errors import CliError
 from supervisor.cli.output import Table, clean, results
 from supervisor.cli.paths import Paths
 from supervisor.cli.run_text import format_progress
-from supervisor.cli.time_format import TimeFormat
+from supervisor.cli.time_format import DateFormat, TimeFormat
 from supervisor.core.model import Progress
 
 NOON = TimeFormat(ZoneInfo("Europe/Berlin"), datetime(2026, 2, 9, 11, 0, tzinfo=UTC))
@@ -104,9 +104,25 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         NOON.instant(text, "--at")
 
 
+@pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31T23:00-05:00"])
+def test_a_time_at_the_end_of_the_calendar_is_refused_for_its_year(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="expected a year from 2 to 9998, got"):
+        NOON.instant(text, "--at")
+
+
+def test_a_year_has_four_digits() -> None:
+    early = datetime(12, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+    assert TimeFormat(UTC, early).full(early) == "0012-03-04 05:06:07 UTC"
+    assert TimeFormat(UTC, early).slot(early) == "Sun 0012-03-04 05:06 UTC"
+    assert DateFormat(UTC, early).relative(early) == "0012-03-04 05:06Z"
+
+
 @pytest.mark.parametrize(
     ("at", "words"),
     [
+        (datetime(12, 3, 4, 5, 6, 7, tzinfo=UTC), "2013y ago"),
+        (datetime(2036, 2, 7, tzinfo=UTC), "in 3649d"),
         (datetime(2026, 2, 9, 11, 0, 0, tzinfo=UTC), "0s ago"),
         (datetime(2026, 2, 9, 10, 57, 1, tzinfo=UTC), "2m ago"),
         (datetime(2026, 2, 9, 13, 0, 1, tzinfo=UTC), "in 2h"),

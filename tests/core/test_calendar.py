@@ -1,6 +1,6 @@
 """Calendar: cron text and zone -> slots."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from supervisor.core import schedule
 from supervisor.core.schedule import CronError
+from supervisor.core.year_range import within_years
 from tests.core.core_harness import instant
 from tests.core.test_daylight_saving import MOMENTS, expressions
 
@@ -165,6 +166,24 @@ def test_an_expression_that_never_fires_is_refused():
 def test_an_unknown_zone_is_named(name):
     with pytest.raises(CronError, match="unknown time zone"):
         schedule.calendar(("0 2 * * *",), name)
+
+
+def test_a_zone_with_leap_seconds_is_refused_with_the_one_to_write():
+    with pytest.raises(CronError, match=r"counts leap seconds.*write Europe/Berlin$"):
+        schedule.calendar(("0 2 * * *",), "right/Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("at", "meant"),
+    [
+        ("0001-01-01T00:00:00+05:00", "2012-01-01T00:00:00+00:00"),
+        ("1970-01-01T00:00:00Z", "2012-01-01T00:00:00+00:00"),
+        ("2026-02-09T02:00:00+01:00", "2026-02-09T01:00:00+00:00"),
+        ("9999-12-31T23:59:59-05:00", "8999-01-01T00:00:00+00:00"),
+    ],
+)
+def test_a_period_ends_within_the_years_of_a_calendar(at, meant):
+    assert within_years(datetime.fromisoformat(at)).isoformat() == meant
 
 
 def test_a_calendar_is_shared():

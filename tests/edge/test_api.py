@@ -111,6 +111,8 @@ def test_status_tells_of_service_and_jobs(path):
         ("/v1/runs/1/log?follow=maybe", 404),
         ("/v1/runs?since=2026-02-09T02:00:00Z&before=7&job=sync", 200),
         ("/v1/runs?since=yesterday", 422),
+        ("/v1/runs?since=0001-01-01T00:00:00Z&until=9999-12-31T23:59:59Z", 200),
+        ("/v1/runs?since=1970-01-01T00:00:00-12:00", 200),
         ("/v1/runs?before=-1", 422),
         ("/v1/runs?limit=0", 422),
         ("/v1/runs?limit=1000", 200),

@@ -54,7 +54,25 @@ def test_a_client_that_never_ends_its_request_is_disconnected(path):
     with connect(path) as slow:
         slow.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost:\r\nContent-Length: 100\r\n\r\n{")
 
-        assert b"200" not in read_all(slow)
+        said = read_all(slow)
+
+    assert said.startswith(b"HTTP/1.1 408 ")
+    assert b'"error":"no complete request within 0.5 s"' in said
+
+
+@pytest.mark.parametrize("begun", [b"G", b"GET / HTTP/1.1\r\nHost:", GET_STATUS + b"GET /"])
+def test_a_request_begun_and_not_ended_is_answered(path, begun):
+    with connect(path) as slow:
+        slow.sendall(begun)
+
+        assert b"HTTP/1.1 408 " in read_all(slow)
+
+
+def test_a_client_that_is_idle_between_requests_gets_no_unasked_answer(path):
+    with connect(path) as idle:
+        idle.sendall(GET_STATUS)
+
+        assert b" 408 " not in read_all(idle)
 
 
 def test_a_client_that_sends_its_request_slowly_is_disconnected(path):

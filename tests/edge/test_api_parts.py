@@ -53,6 +53,9 @@ def part(path, wanted):
         ("bytes=-100", len(LINES) - 100, len(LINES)),
         ("bytes=10-99999999", 10, len(LINES)),
         ("bytes=-99999999", 0, len(LINES)),
+        (f"bytes=5-{'9' * 5000}", 5, len(LINES)),
+        (f"bytes=-{'9' * 16}", 0, len(LINES)),
+        (f"bytes={'0' * 16}7-9", 7, 10),
     ],
 )
 def test_a_range_of_a_log_is_these_bytes(logged, wanted, first, end):
@@ -67,7 +70,9 @@ def test_a_range_that_is_not_understood_gives_all(logged, wanted):
     assert part(logged, wanted) == (200, None, LINES)
 
 
-@pytest.mark.parametrize("wanted", ["bytes=99999999-", "bytes=-0"])
+@pytest.mark.parametrize(
+    "wanted", ["bytes=99999999-", "bytes=-0", f"bytes={'9' * 16}-", f"bytes={'9' * 5000}-"]
+)
 def test_a_range_without_bytes_is_refused(logged, wanted):
     assert part(logged, wanted)[0] == 416
 

@@ -1,13 +1,15 @@
 """The leader's exchange with its hosts on a real PostgreSQL: assigned, held, taken back."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
-from supervisor.cluster import engine, glance, install, session
+from supervisor.cluster import assignment_rows, engine, glance, install, session
 from supervisor.cluster.agent_settings import AgentSettings
+from supervisor.cluster.assignment_rows import Worker
 from supervisor.cluster.exchange import Exchange
 from supervisor.cluster.messages import Began, Ended, Lost, Order, send
 from supervisor.cluster.shared_ledger import DeposedError, Leadership, SharedLedger
@@ -15,6 +17,7 @@ from supervisor.core import events as ev
 from supervisor.core.config_model import Cluster, Job
 from supervisor.core.effects import Launch, Record
 from supervisor.core.model import Run, State, Trigger
+from tests.waiting import until
 
 SCHEMA = "nightshift_test"
 JOB = Job("a", 0, argv=("true",))
@@ -163,6 +166,48 @@ def test_an_assignment_that_postgresql_has_lost_ends_as_interrupted_at_the_next_
     assert (end.run, end.state, end.reason) == (2, "interrupted", "lost")
     assert leader.held == {(1, 1)}
     assert happened(leader.poll(at(12))) == []
+
+
+def test_what_is_handed_out_while_a_host_fetches_is_fetched_with_its_assignment(
+    db, shared, postgres
+):
+    leader = exchange(shared)
+    begun(shared, run(1))
+    worker = Worker(engine.register(db), "b", ())
+    host = session.connect(postgres, SCHEMA)
+    db.execute("INSERT INTO queues VALUES (%s, '', 1)", (session.queue_of(SCHEMA, "", 1),))
+    # From now on the statement knows the table, and is blocked within the engine's function.
+    assert assignment_rows.fetch(host, worker, 1, 1) == []
+    with ThreadPoolExecutor() as pool, shared.connection().transaction():
+        shared.connection().execute("LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE")
+        fetching = pool.submit(assignment_rows.fetch, host, worker, 1, 1)
+        blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s"
+        pid = (host.info.backend_pid,)
+        until(lambda: db.execute(blocked, pid).fetchone() == (1,))
+        leader.hand_out(Launch(run(1), JOB))
+        leader.poll(at())
+
+    (found,) = fetching.result()
+    host.close()
+
+    assert (found.run, found.attempt) == (1, 1)
+    assert db.execute("SELECT host FROM assignments").fetchall() == [("b",)]
+
+
+def test_a_job_that_a_dead_worker_took_without_its_assignment_is_handed_out_again(db, shared):
+    leader = exchange(shared, lease_s=60.0)
+    begun(shared, run(1))
+    leader.hand_out(Launch(run(1), JOB))
+    leader.poll(at())
+    worker = joined(db, "b", "host:b")
+    (name,) = db.execute("SELECT name FROM queues").fetchone()
+    engine.fetch(db, [name], worker, 1)
+
+    # A silence counts only as far as it was looked at.
+    looks = [happened(leader.poll(at(later_s))) for later_s in range(6, 120, 6)]
+
+    assert [type(each) for events in looks for each in events] == [ev.NotBegun]
+    assert leader.held == frozenset()
 
 
 def test_a_lost_host_is_an_event_and_the_attempt_is_no_longer_held(db, shared):

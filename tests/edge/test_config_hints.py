@@ -176,6 +176,11 @@ def test_within_a_job_a_key_that_begins_with_x_is_unknown() -> None:
         ("timezone", "CEST", '"Europe/Berlin"'),
         ("timezone", "PST", '"America/Los_Angeles"'),
         ("timezone", "local", "leave timezone out"),
+        (
+            "timezone",
+            "right/Europe/Berlin",
+            'leap seconds, which shift slots: write "Europe/Berlin"',
+        ),
         ("timezone", "GMT+2", 'write "Etc/GMT-2" (its sign is the reverse)'),
         ("timezone", "UTC-5", 'write "Etc/GMT+5" (its sign is the reverse)'),
         ("timezone", "'+02:00'", 'write "Etc/GMT-2"'),

@@ -118,6 +118,7 @@ def test_a_problem_names_line_key_and_what_was_expected() -> None:
         ("description: ${file::-x}", "expected ${NAME}, ${NAME:-default} or ${file:/path}"),
         ("? [a]\n    : b", "expected a key, got a list"),
         ("<<: 5", "expected a mapping to merge"),
+        ("<<: {nice: 5}\n    <<: {nice: 6}", "duplicate key, first on line"),
     ],
 )
 def test_a_mistake_in_a_job_is_named(keys: str, said: str) -> None:

@@ -43,6 +43,42 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("5min", "5m"),
+        ("5 minutes", "5m"),
+        ("1h 30m", "1h30m"),
+        ("1 hour, 30 minutes", "1h30m"),
+        ("1h and 5sec", "1h5s"),
+        ("PT5M", "5m"),
+        ("P1DT2H", "1d2h"),
+        ("1,5h", "1.5h"),
+        ("300msec", "300ms"),
+    ],
+)
+def test_a_foreign_duration_brings_the_right_form(text: str, near: str) -> None:
+    with pytest.raises(ValueError, match=f'got "{text}"; did you mean "{near}"[?]'):
+        parse_duration(text)
+    assert parse_duration(near)
+
+
+@pytest.mark.parametrize("text", ["P1M", "P1Y", "1 month", "0x5m", "1:30", "5 parsecs", "min"])
+def test_an_ambiguous_duration_brings_no_other(text: str) -> None:
+    with pytest.raises(ValueError, match=r'got "[^"]*"$'):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [("10G", "10GB"), ("64 k", "64KB"), ("2Gi", "2GiB"), ("1,5 MB", "1.5MB"), ("1_000", "1000")],
+)
+def test_a_foreign_size_brings_the_right_form(text: str, near: str) -> None:
+    with pytest.raises(ValueError, match=f'got "{text}"; did you mean "{near}"'):
+        parse_size(text)
+    assert parse_size(near)
+
+
+@pytest.mark.parametrize(
     ("text", "size"),
     [
         ("4096", 4096),

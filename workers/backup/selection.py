@@ -22,6 +22,10 @@ _LONGEST = 40
 _EXPECTED = 'expected "latest", "Tue 08:00", "yesterday 08:00", "08:00" or "2026-02-09 08:00"'
 
 
+class NoTimeError(BackupError):
+    """A text that means no time."""
+
+
 def choose(backups: Sequence[Backup], wanted: str, now: datetime, zone: str) -> Backup:
     """Return the newest verified copy, at or before the time `wanted` unless it is `latest`.
 
@@ -80,7 +84,7 @@ def instant(text: str, now: datetime, zone: str) -> datetime:
     A weekday or a clock time is the last one before `now`; a date alone is its end.
 
     Raises:
-        BackupError: it is not a time.
+        NoTimeError: it is not a time.
     """
     said = text.strip() if len(text) <= _LONGEST else ""
     dated = _dated(said, ZoneInfo(zone))
@@ -88,7 +92,7 @@ def instant(text: str, now: datetime, zone: str) -> datetime:
         return dated
     found = _SAID.fullmatch(said.lower())
     if found is None or not said:
-        raise BackupError(f'time "{text[:60]}": {_EXPECTED}')
+        raise NoTimeError(f'time "{text[:60]}": {_EXPECTED}')
     local = now.astimezone(ZoneInfo(zone))
     days = _days_back(found["day"], local, text)
     clock = _clock(found["clock"], text)
@@ -121,7 +125,7 @@ def _days_back(day: str | None, local: datetime, text: str) -> tuple[int, int]:
             return 1, 1
     near = [number for number, name in enumerate(_DAYS) if name.startswith(day)]
     if len(near) != 1:
-        raise BackupError(f'time "{text[:60]}": {_EXPECTED}')
+        raise NoTimeError(f'time "{text[:60]}": {_EXPECTED}')
     back = (local.weekday() - near[0]) % 7
     return back, back + 7
 
@@ -132,7 +136,7 @@ def _clock(said: str | None, text: str) -> time:
     try:
         return time.fromisoformat(said.zfill(len(said) + (said.index(":") == 1)))
     except ValueError as error:
-        raise BackupError(f'time "{text[:60]}": {_EXPECTED}') from error
+        raise NoTimeError(f'time "{text[:60]}": {_EXPECTED}') from error
 
 
 def _at(local: datetime, days_back: int, clock: time) -> datetime:

@@ -210,6 +210,13 @@ def _keep_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
+def release_memory() -> None:
+    """Give the memory of earlier blocks back: what follows needs as much of another size."""
+    # Other C libraries have no malloc_trim.
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class _Sink:
     """A descriptor wrapper that hashes and counts what is written."""
 

@@ -143,6 +143,7 @@ def unpacked(
             return unpack(descriptor, scratch.descriptor, most_bytes, step)
         finally:
             os.close(descriptor)
+            stream.release_memory()
     except stream.BadCopyError as error:
         raise DamagedBackupError(name, str(error)) from error
     except OSError as error:

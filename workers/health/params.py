@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from workers.backup.places.place import Place
 from workers.health.evaluation import Limits
+from workers.url_text import is_url
 
 _USUAL = Limits()
 
@@ -33,14 +33,6 @@ class Params:
     limits: Limits = _USUAL
 
     def __post_init__(self) -> None:
-        if not all(_is_url(url) for url in self.http):
+        if not all(is_url(url) for url in self.http):
             # Not shown, because a URL may contain a password.
             raise ValueError("http: expected URLs such as https://host/path")
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # an invalid port or address
-        return False

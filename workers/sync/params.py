@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workers import path_text
+from workers.url_text import is_url
 
 # The API returns at most this many entries for a larger pageSize.
 LARGEST_PAGE = 250
@@ -36,6 +37,9 @@ class Params:
         if not self.catalogue or wrong:
             got = wrong.partition("got ")[2] or "nothing"
             raise ValueError(f"catalogue: expected a folder or an http(s) URL, got {got}")
+        if is_remote and not is_url(self.catalogue.lower()):
+            # Not shown, because it may hold a password.
+            raise ValueError("catalogue: expected an http(s) URL with a valid host and port")
         if self.remote and any(mark in self.catalogue for mark in "?#"):
             raise ValueError("catalogue: expected a base URL, without ? and #")
         if not 1 <= self.batch_size <= LARGEST_PAGE:

@@ -127,7 +127,7 @@ def in_days(
         with gc_paused():
             predicted = _predicted(running, known, (start, until), seed, hosts, shelves)
     except OverflowError as error:
-        text = f"{format_count(days, 'day')} from {start:%Y-%m-%d} would leave the years 1 to 9999"
+        text = f"{format_count(days, 'day')} from {start.date()} would leave the years 1 to 9999"
         raise CliError(ExitCode.USAGE, text) from error
     return Days(seed, known.source, known.habits, predicted, shelves.summaries(until))
 

@@ -5,6 +5,7 @@ body of the response, which the supervisor masks.
 """
 
 import contextlib
+import http.client
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -90,7 +91,9 @@ def root_cause(error: BaseException) -> str:
         # The messages of requests contain the URL.
         if isinstance(inner, OSError) and inner.strerror:
             said = inner.strerror
-        elif isinstance(inner, urllib3.exceptions.ProtocolError):
+        elif isinstance(inner, urllib3.exceptions.ProtocolError | http.client.RemoteDisconnected):
             said = "it closed the connection without an answer"
+        elif isinstance(inner, http.client.HTTPException):
+            said = "its answer is not valid HTTP"
         inner, seen = inner.__cause__ or inner.__context__, seen + 1
     return said

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from workers import path_text
 from workers.params import Duration
+from workers.url_text import is_url, split_url
 
 _ANSWER = Duration(20.0)
 _AGE = re.compile(r"age1[02-9ac-hj-np-z]{58}|ssh-(?:ed25519|rsa) \S+.*")
@@ -80,6 +81,9 @@ class Place:
             raise ValueError("answer: expected up to 10m")
         if kind is not Kind.S3 and (self.endpoint or self.access_key_id):
             raise ValueError("endpoint: expected only for an s3:// place")
+        if self.endpoint and not _is_endpoint(self.endpoint):
+            # Not shown, because it may hold a password.
+            raise ValueError("endpoint: expected a URL such as https://host:9000, without user")
 
     @classmethod
     def from_text(cls, text: str) -> "Place":
@@ -100,19 +104,20 @@ class Place:
             return Kind.FOLDER
         try:
             kind, parts = Kind(scheme), urlsplit(self.to)
-            port = parts.port
         except ValueError:
-            kind, parts, port = Kind.FOLDER, urlsplit(""), None
+            kind, parts = Kind.FOLDER, urlsplit("")
         if kind is Kind.FOLDER:
             raise ValueError(
                 "to: expected a folder, s3://bucket/path, gs://bucket/path,"
                 f' az://container/path or sftp://user@host/path, got "{scheme[:20]}://..."'
             )
-        if not parts.hostname or parts.query or parts.fragment:
+        # The path may have any letters, also blanks.
+        has_host = is_url(f"{scheme}://{parts.netloc}", (scheme,))
+        if not has_host or parts.query or parts.fragment:
             raise ValueError(f"to: expected {scheme}://name/path")
         if parts.password is not None:
             raise ValueError("to: expected no password; SFTP uses keys, S3 secret_access_key")
-        if kind is not Kind.SFTP and (port is not None or parts.username):
+        if kind is not Kind.SFTP and (parts.port is not None or parts.username):
             raise ValueError("to: expected no user and no port; `endpoint` names the server")
         return kind
 
@@ -129,7 +134,9 @@ class Place:
     @property
     def host(self) -> str:
         """Return the bucket, container or host."""
-        return urlsplit(self.to).netloc.rpartition("@")[2].partition(":")[0]
+        # Not `hostname`, which is in lower case: a name of ssh's configuration is not.
+        host = urlsplit(self.to).netloc.rpartition("@")[2]
+        return host[1:].partition("]")[0] if host[:1] == "[" else host.partition(":")[0]
 
     @property
     def user(self) -> str:
@@ -153,3 +160,11 @@ class Place:
     def is_plain_folder(self) -> bool:
         """Return whether copies go there as they are, as ordinary files."""
         return self.kind is Kind.FOLDER and not self.age
+
+
+def _is_endpoint(text: str) -> bool:
+    try:
+        parts = split_url(text)
+    except ValueError:
+        return False
+    return parts.username is None and not parts.query and not parts.fragment
