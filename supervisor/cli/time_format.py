@@ -4,7 +4,7 @@ The clock is read only here and in the commands, never in deeper layers.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import MAXYEAR, UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import click
@@ -78,7 +78,13 @@ class TimeFormat:
         try:
             return max(_EPOCH, self.now - timedelta(seconds=parse_duration(text)))
         except ValueError:
-            return self.instant(text, option)
+            at = self.instant(text, option)
+        # Another zone could not show it.
+        if at.year == MAXYEAR:
+            raise click.BadParameter(
+                f'expected a year from 2 to 9998, got "{text}"', param_hint=option
+            )
+        return at
 
     def _time_of_day(self, at: time) -> datetime:
         today = self.now.astimezone(self.zone).date()
