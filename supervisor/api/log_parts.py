@@ -9,8 +9,7 @@ from supervisor.api.errors import HttpError
 from supervisor.core.log_lines import lines_with
 
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]*)-(?P<last>[0-9]*)")
-
-
+# No log is as long as a number of more digits.
 _MOST_DIGITS = 18
 _BEYOND = 10**_MOST_DIGITS
 

@@ -174,7 +174,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        size = int(length[:18]) if is_whole(length) else MOST_BODY_BYTES + 1
+        is_size = is_whole(length) and len(length) <= 18
+        size = int(length) if is_size else MOST_BODY_BYTES + 1
         if size > MOST_BODY_BYTES:
             self._refuse(GatewayError(413, f"a body of more than {MOST_BODY_BYTES} bytes"))
             return

@@ -198,6 +198,14 @@ def test_an_older_ledger_is_copied_beside_before_it_is_migrated(tmp_path, monkey
     second.close()
 
 
+def ledger_of_two_runs(folder):
+    """Return the path of a closed ledger with an open run and a failed one."""
+    store = Store(folder)
+    store.write([effects.Record(run(1)), effects.Record(run(2, state=State.FAILED))])
+    store.close()
+    return folder / "ledger.sqlite3"
+
+
 def indexes(path):
     with closing(sqlite3.connect(path)) as db:
         named = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
@@ -205,10 +213,7 @@ def indexes(path):
 
 
 def test_a_ledger_of_version_4_gets_its_indexes(tmp_path):
-    path = tmp_path / "ledger.sqlite3"
-    store = Store(tmp_path)
-    store.write([effects.Record(run(1)), effects.Record(run(2, state=State.FAILED))])
-    store.close()
+    path = ledger_of_two_runs(tmp_path)
     now = indexes(path)
     with closing(sqlite3.connect(path)) as db:
         for name in now.keys() - {"runs_of_job", "runs_by_due", "outbox_waiting"}:
@@ -229,10 +234,7 @@ def test_a_ledger_of_version_4_gets_its_indexes(tmp_path):
 
 
 def test_a_ledger_of_version_7_gets_indexes_that_are_cheaper_to_write(tmp_path):
-    path = tmp_path / "ledger.sqlite3"
-    store = Store(tmp_path)
-    store.write([effects.Record(run(1)), effects.Record(run(2, state=State.FAILED))])
-    store.close()
+    path = ledger_of_two_runs(tmp_path)
     now = indexes(path)
     with closing(sqlite3.connect(path)) as db:
         db.executescript("""
