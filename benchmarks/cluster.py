@@ -219,11 +219,11 @@ def open_runs(hosts: Hosts) -> int:
 
 
 def running_on(hosts: Hosts) -> str:
-    """Return the host on which the newest attempt runs."""
+    """Return the host on which the only attempt runs; "" if it has not begun."""
     row = hosts.query(
-        "SELECT host FROM assignments WHERE local_run IS NOT NULL ORDER BY fence DESC LIMIT 1"
+        "SELECT host FROM assignments WHERE local_run IS NOT NULL AND ended_at IS NULL"
     )
-    return row[0] if row and open_runs(hosts) else ""
+    return row[0] if row else ""
 
 
 def leader_pids(hosts: Hosts) -> list[int]:

@@ -112,7 +112,11 @@ def run_with_faults(
         faults.cause_faults(seconds)
         for host in hosts.values():
             host.reconnect()
-        settled(server.dsn)
+        try:
+            settled(server.dsn)
+        except AssertionError:
+            print(*(f"--- {name}\n{host.log}" for name, host in hosts.items()), sep="\n")
+            raise
         check(server.dsn, account, faults.asked)
 
 
