@@ -1,13 +1,10 @@
 """The keeper pool: launches, a run's environment, its events, and what it leaves."""
 
-import gc
 import os
 import resource
-import shutil
 import signal
 import stat
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,9 +15,6 @@ from tests.edge.fixtures_keepers import Runner, emptied, exited, launch, lives
 from workers.protocol import Log
 
 WHOLE_LIFE = ["Started", "Exited", "TreeEmpty"]
-
-
-# --- commands -------------------------------------------------------------------
 
 
 def test_a_command_starts_exits_and_leaves_nothing(runner: Runner):
@@ -63,122 +57,6 @@ def test_cpu_and_memory_of_the_whole_tree_are_reported(runner: Runner):
     assert end.cpu_s >= 0.2
     assert end.max_rss_bytes is not None
     assert 5_000_000 < end.max_rss_bytes < 500_000_000
-
-
-@pytest.mark.parametrize(
-    ("job", "error"),
-    [
-        ({"argv": ("/nope",)}, 'start "/nope": no such file or directory'),
-        ({"argv": ("no-such-program",)}, 'start "no-such-program": no such file or directory'),
-        ({"argv": ("/bin/true",), "cwd": "/nope"}, 'cwd "/nope": no such file or directory'),
-        ({"argv": ("/bin/true",), "cwd": "/etc/passwd"}, 'cwd "/etc/passwd": not a directory'),
-        ({"argv": ("/bin/true", "a\0b")}, 'start "/bin/true": embedded null byte'),
-        ({"worker": "a:b", "cwd": "/nope"}, 'cwd "/nope": no such file or directory'),
-        ({"worker": "a:b", "python": "/nope"}, 'start "/nope": no such file or directory'),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_cannot_be_started_fails_by_name(runner: Runner, job, error):
-    happened = runner.run_to_end(**job)
-
-    assert [(type(event).__name__, event.error) for event in happened] == [("LaunchFailed", error)]
-    assert runner.event_names(runner.begin(argv=("/bin/true",))) == []
-
-
-def test_a_definition_too_large_for_a_packet_fails_with_its_size(runner: Runner):
-    (failed,) = runner.run_to_end(argv=("/bin/true", "x" * 300_000))
-
-    assert isinstance(failed, events.LaunchFailed)
-    assert "300" in failed.error
-    assert "bytes" in failed.error
-
-
-def test_a_large_definition_that_fits_is_run(runner: Runner):
-    happened = runner.run_to_end(argv=("/bin/sh", "-c", "echo $#", "sh", *["x" * 1000] * 150))
-
-    assert exited(happened) == 0
-    assert runner.log(1) == "150\n"
-
-
-def script(folder: Path, content: bytes, mode: int = 0o755) -> str:
-    path = folder / "job"
-    path.write_bytes(content)
-    path.chmod(mode)
-    return str(path)
-
-
-MACHINE = os.uname().machine
-FOREIGN = (
-    b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0" + (b"\x3e" if MACHINE != "x86_64" else b"\xb7")
-)
-UNFIT = [
-    ("CR LF", b"#!/bin/sh\r\necho\r\n", "no such file or directory: its first line ends in CR LF, "
-     'so that its interpreter is "/bin/sh\\r": save it with UNIX line ends'),
-    ("no interpreter", b"#!/no/such/perl -w\n",
-     'no such file or directory: its interpreter "/no/such/perl" does not exist'),
-    ("blanks before it", b"#! \t/no/such/perl\n",
-     'no such file or directory: its interpreter "/no/such/perl" does not exist'),
-    ("an interpreter that may not be run", b"#!/etc/passwd\n",
-     'permission denied: its interpreter "/etc/passwd" is not executable (chmod +x)'),
-    ("an interpreter that is a folder", b"#!/etc\n",
-     'permission denied: its interpreter "/etc" is a directory'),
-    ("empty", b"", "exec format error: it is empty"),
-    ("no first line", b"echo hello\n", "exec format error: it is a text without a \"#!\" line: "
-     'begin it with "#!/bin/sh", for example'),
-    ("a byte order mark", b"\xef\xbb\xbf#!/bin/sh\n", "exec format error: it begins with a byte "
-     'order mark, expected "#!" as its first two bytes'),
-    ("another machine", FOREIGN + bytes(64), f"exec format error: it is built for "
-     f"{'aarch64' if MACHINE == 'x86_64' else 'x86_64'}, and this machine is {MACHINE}"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("way", ["command", "restrained", "python"])
-@pytest.mark.parametrize(("content", "why"), [pytest.param(*row, id=name) for name, *row in UNFIT])
-def test_a_file_that_cannot_be_executed_says_what_is_wrong_with_it(
-    runner: Runner, tmp_path: Path, content, why, way
-):
-    path = script(tmp_path, content)
-    job = {"worker": "a:b", "python": path} if way == "python" else {"argv": (path,)}
-
-    (failed,) = runner.run_to_end(**job, nice=1 if way == "restrained" else 0)
-
-    assert failed.error == f'start "{path}": {why}'
-
-
-def test_a_program_that_is_a_folder_a_dead_link_busy_or_not_executable_says_so(
-    runner: Runner, tmp_path: Path
-):
-    (tmp_path / "link").symlink_to("/no/such/target")
-    shutil.copy("/bin/true", tmp_path / "busy")
-    paths = [str(tmp_path), str(tmp_path / "link"), script(tmp_path, b"#!/bin/sh\n", 0o644)]
-    reported = [runner.run_to_end(argv=(path,))[0].error for path in paths]
-    with open(tmp_path / "busy", "ab"):
-        reported.append(runner.run_to_end(argv=(str(tmp_path / "busy"),))[0].error)
-
-    assert reported == [
-        f'start "{tmp_path}": permission denied: it is a directory',
-        f'start "{tmp_path}/link": no such file or directory: '
-        'it is a symbolic link to "/no/such/target", which does not exist',
-        f'start "{tmp_path}/job": permission denied: it is not executable (chmod +x)',
-        f'start "{tmp_path}/busy": text file busy: a program still has it open for writing',
-    ]
-
-
-def test_an_argument_or_a_variable_that_is_too_long_is_named_with_its_size(runner: Runner):
-    (argument,) = runner.run_to_end(argv=("/bin/true", "x" * 140_000))
-    (variable,) = runner.run_to_end(argv=("/bin/true",), env=(("LONG", "x" * 140_000),))
-
-    assert argument.error == (
-        'start "/bin/true": argument list too long: one argument has 140000 bytes, '
-        "and at most 131071 are possible"
-    )
-    assert variable.error == (
-        'start "/bin/true": argument list too long: the variable LONG has 140005 bytes, '
-        "and at most 131071 are possible"
-    )
-
-
-# --- environment of a run ---------------------------------------------------------
 
 
 def test_a_run_finds_its_story_in_the_environment(runner: Runner):
@@ -237,14 +115,6 @@ def test_a_run_leads_a_session_with_default_signals_and_an_empty_mask(runner: Ru
     assert int(ignored, 16) & 0x7FFFFFFF == 0  # higher bits: glibc's own
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may set any nice value")
-def test_a_nice_that_is_not_permitted_fails_the_launch(runner: Runner):
-    (failed,) = runner.run_to_end(argv=("/bin/sleep", "600"), nice=-5)
-
-    assert isinstance(failed, events.LaunchFailed)
-    assert "nice could not be set" in failed.error
-
-
 def test_runs_get_the_mask_and_limits_that_the_supervisor_was_started_with(tmp_path: Path):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     runner = Runner(tmp_path, umask=0o027, limits=[(resource.RLIMIT_NOFILE, 512, hard)])
@@ -254,9 +124,6 @@ def test_runs_get_the_mask_and_limits_that_the_supervisor_was_started_with(tmp_p
 
     assert runner.log(1).split() == ["0027", "512"]
     assert stat.S_IMODE((tmp_path / "1.log").stat().st_mode) == 0o600
-
-
-# --- what is left over --------------------------------------------------------------
 
 
 def test_what_a_command_left_behind_is_killed_and_named(runner: Runner):
@@ -299,67 +166,6 @@ def test_a_long_stray_is_named_in_part(runner: Runner):
     end = emptied(runner.run_to_end(shell=f"sh -c 'sleep 600; : {'x' * 1000}' &"))
 
     assert max(len(stray) for stray in end.strays) < 220
-
-
-def test_a_place_is_used_again_for_the_next_run(runner: Runner):
-    runner.run_to_end(shell="ps -o ppid= $$ || echo 1")
-    runner.run_to_end(shell="ps -o ppid= $$ || echo 1")
-
-    assert runner.log(1) == runner.log(2)
-
-
-def descriptors(pid: int) -> list[str]:
-    """Return the open descriptors of a process, except the file that newer libffi opens."""
-    opened = [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
-    return [name for name in opened if "/libffi.so" not in name]
-
-
-def test_two_hundred_launches_leave_descriptors_and_keepers_flat(runner: Runner):
-    def run_eight(first: int) -> None:
-        for number in range(first, first + 8):
-            kind = {"argv": ("/bin/true",)} if number % 2 else {"worker": "return_input"}
-            runner.begin(**kind)
-        runner.until(lambda: not runner.processes.living())
-
-    run_eight(0)
-    gc.collect()  # descriptors left open by earlier tests are not counted
-    before = len(os.listdir("/proc/self/fd")), runner.keepers()
-    for first in range(8, 200, 8):
-        run_eight(first)
-
-    assert (len(os.listdir("/proc/self/fd")), runner.keepers()) == before
-    assert len(runner.keepers()) == 8
-    assert {len(descriptors(pid)) for pid in runner.keepers()} == {5}
-    assert all(
-        event.wait_status == 0 for event in runner.happened if hasattr(event, "wait_status")
-    )
-
-
-def test_at_most_sixteen_idle_keepers_are_kept(runner: Runner):
-    runs = [runner.begin(shell="sleep 0.2") for _ in range(24)]
-    runner.until_ended(*runs)
-
-    runner.until(lambda: len(runner.keepers()) == 16)
-
-
-def test_at_rest_one_idle_keeper_is_kept_for_the_next_run(runner: Runner):
-    runs = [runner.begin(shell="sleep 0.2") for _ in range(4)]
-    living = runner.begin(argv=("/bin/sleep", "600"))
-    runner.until_ended(*runs)
-
-    assert runner.processes.rest_at is not None
-    runner.processes.shrink_idle(events.At(datetime.now(UTC), runner.processes.rest_at - 0.1))
-    before = len(runner.keepers())
-    runner.processes.shrink_idle(events.At(datetime.now(UTC), runner.processes.rest_at))
-    runner.until(lambda: len(runner.keepers()) == 2)
-
-    assert exited(runner.run_to_end(argv=("/bin/true",))) == 0
-    assert runner.event_names(living) == ["Started"]
-    assert (before, len(runner.keepers())) == (5, 2)
-    assert runner.processes.keeper_deaths == 0
-
-
-# --- output -------------------------------------------------------------------------
 
 
 def test_a_megabyte_of_output_is_kept_whole(runner: Runner):

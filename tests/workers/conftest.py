@@ -2,5 +2,6 @@
 
 from tests.workers.catalogue_folder import catalogue, params, synced
 from tests.workers.fixtures_places import s3, sftp
+from tests.workers.fixtures_replication import embedded, source
 
-__all__ = ["catalogue", "params", "s3", "sftp", "synced"]
+__all__ = ["catalogue", "embedded", "params", "s3", "sftp", "source", "synced"]

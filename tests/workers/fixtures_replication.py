@@ -19,6 +19,24 @@ from workers.protocol import Log, Message
 from workers.report import Report, WorkerError
 
 OURS = "nightshift_"
+TWO_THOUSAND_ROWS = """
+CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);
+WITH RECURSIVE c (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n < 1999)
+INSERT INTO t SELECT n, hex(randomblob(40)) FROM c"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Return a database with 2,000 rows of random texts in table `t`."""
+    return a_source(tmp_path / "a.db", TWO_THOUSAND_ROWS)
+
+
+@pytest.fixture
+def embedded(postgres: str) -> str:
+    """Return the DSN of a server that a proxy can stand before."""
+    if not Path(str(psycopg.conninfo.conninfo_to_dict(postgres).get("host", ""))).is_dir():
+        pytest.skip("only the embedded server has a proxy")
+    return postgres
 
 
 def a_report(said: list[Message] | None = None, **more: Any) -> Report:
