@@ -149,7 +149,10 @@ class Service:
         self._report_startup(first.refused, swept)
         listening = self.bridge.facts.metrics
         if listening is not None and listening.error:
-            self._note("warning", f"metrics: {listening.address}: {listening.error}; goes on")
+            self._note(
+                "warning",
+                f"metrics: {listening.address}: {listening.error}; the service runs without it",
+            )
         self._begin(settings, config, first, crashed)
 
     def _begin(self, settings: Settings, config: Config, first: FirstText, crashed: bool) -> None:
@@ -271,8 +274,8 @@ class Service:
 
 def _load(settings: Settings, folder: StateDir) -> FirstText:
     """Read jobs.yaml, or the last accepted text of it. Raises: ConfigError."""
-    # `run --local` has seldom a client, and then loads the API later.
-    meanwhile = server.load if settings.calendar else bool
+    # `run --local` rarely has a client; it imports the API when one connects.
+    meanwhile = server.load if settings.calendar else None
     reading = load_in_child(settings.config, os.environ, folder.cache, meanwhile=meanwhile)
     loaded = reading.loaded
     if loaded.config is not None:

@@ -77,11 +77,19 @@ def number_in(text: str, name: str) -> int:
     return int(text)
 
 
-def _up_to_most(text: str, name: str) -> int:
-    number = number_in(text, name)
-    if not 1 <= number <= MOST:
-        raise HttpError(422, f"{name} {number}: expected a number from 1 to {MOST}")
-    return number
+def _from_one_to(most: int) -> Callable[[str, str], int]:
+    """Return the reader of a number from 1 to `most`."""
+
+    def number_up_to(text: str, name: str) -> int:
+        number = number_in(text, name)
+        if not 1 <= number <= most:
+            raise HttpError(422, f"{name} {number}: expected a number from 1 to {most}")
+        return number
+
+    return number_up_to
+
+
+_up_to_most, _days_in = _from_one_to(MOST), _from_one_to(MOST_DAYS)
 
 
 def _time_in(text: str, name: str) -> datetime:
@@ -136,13 +144,6 @@ def _user_in(text: str, name: str) -> str:
         f"{name}: expected at most {LONGEST_USER} printable characters, percent-encoded, "
         f"got {text[:80]!r}",
     )
-
-
-def _days_in(text: str, name: str) -> int:
-    number = number_in(text, name)
-    if not 1 <= number <= MOST_DAYS:
-        raise HttpError(422, f"{name} {number}: expected a number from 1 to {MOST_DAYS}")
-    return number
 
 
 def _words_in(text: str, name: str) -> str:

@@ -123,7 +123,10 @@ def _handle(turn: Turn, request: Request, by: str) -> Iterable[int]:
         case NotifyTest():
             return _test_channel(turn, request.channel)
         case StopService(drain_s):
-            stop(turn) if drain_s is None else drain(turn, drain_s)
+            if drain_s is None:
+                stop(turn)
+            else:
+                drain(turn, drain_s)
             return ()
         case AssignRun() | ConfirmHost():
             return ()  # handled before

@@ -103,6 +103,17 @@ def spelt_out(parts: Sequence[str]) -> list[str]:
     return written
 
 
+def as_ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers as a cron field: `1-3,5` for 1, 2, 3, 5."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][1] == number - 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in spans)
+
+
 def _normal_field(text: str, place: int) -> str:
     return ",".join(_normal_term(term, place) for term in text.split(","))
 

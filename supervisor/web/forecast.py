@@ -13,7 +13,7 @@ from statistics import median
 import msgspec
 
 from supervisor.config.definitions import job_from
-from supervisor.core.config_model import Config, Notify
+from supervisor.core.config_model import Config, Job, Notify
 from supervisor.core.effects import Launch
 from supervisor.core.events import At, Exited, Memory, Restored
 from supervisor.core.model import FINAL, JobRecord, Pause, Run, State, Trigger, replace
@@ -51,16 +51,11 @@ def planned(
     until: datetime,
 ) -> tuple[Planned, ...]:
     """Return the runs that begin in (now, until], by their begin."""
-    jobs = []
-    for place, definition in enumerate(definitions):
-        try:
-            jobs.append(replace(job_from(definition, place), run_on_startup=False, heartbeat=None))
-        except msgspec.ValidationError:  # of another version
-            continue
+    jobs = _scheduled_jobs(definitions)
     if not jobs or len(jobs) > MOST_JOBS:
         return ()
     config = Config(
-        tuple(jobs), timezone=status.timezone, max_concurrent=status.pool.max, notify=Notify()
+        jobs, timezone=status.timezone, max_concurrent=status.pool.max, notify=Notify()
     )
     from supervisor.core.simulation.engine import Ending, simulate  # for this page only
 
@@ -84,6 +79,17 @@ def planned(
             break
     living = [Planned(*known, until + timedelta(hours=1)) for known in begun.values()]
     return tuple(sorted([*found, *living], key=lambda each: each.begin))
+
+
+def _scheduled_jobs(definitions: Iterable[Definition]) -> tuple[Job, ...]:
+    """Return the jobs to simulate; one that another version wrote is left out."""
+    jobs = []
+    for place, definition in enumerate(definitions):
+        try:
+            jobs.append(replace(job_from(definition, place), run_on_startup=False, heartbeat=None))
+        except msgspec.ValidationError:
+            continue
+    return tuple(jobs)
 
 
 def _memory(status: Status, now: datetime) -> Memory:

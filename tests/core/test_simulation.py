@@ -9,15 +9,23 @@ import pytest
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.config_model import Config, Overlap
+from supervisor.core.decide import next_minute
 from supervisor.core.model import Attempt, JobRecord, Pause, Run, replace
-from supervisor.core.simulation.engine import Ending, every_minute, next_moment, simulate
+from supervisor.core.simulation.engine import Ending, next_moment, simulate
 from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler
 from tests.channels import notify_slack
 from tests.core.core_harness import in_file, instant, job
 
 START = instant("2026-03-06 17:30:20")  # two days before the spring clock change in New York
-PACES = [next_moment, every_minute]
 CALENDARS = ["* * * * *", "*/7 * * * *", "0 2 * * *", "30 1,2 * * *", "15 */3 * * *", "0 0 1 * *"]
+
+
+def every_minute(scheduler, since, wall):
+    """Return the next full minute: the ticks of the loop, none skipped."""
+    return next_minute(since)
+
+
+PACES = [next_moment, every_minute]
 
 
 def begun(*jobs, memory=None, **settings):

@@ -20,7 +20,7 @@ from supervisor.web.buttons import local_path
 from supervisor.web.forecast import planned
 from supervisor.web.strips import PastRun
 from supervisor.web.views import calendar, job, jobs, parameters, replication, timeline
-from supervisor.web.views.states import icon_of, worst
+from supervisor.web.views.states import icon_of
 from supervisor.web.views.times import times
 
 NOW = datetime(2026, 2, 9, 12, tzinfo=UTC)
@@ -348,11 +348,6 @@ def test_a_colour_stays_until_it_is_reset():
 )  # fmt: skip
 def test_the_icon_is_that_of_the_worst(severities, last, icon):
     assert icon_of(severities, last) == icon
-
-
-def test_the_worst_state_counts():
-    assert worst(["success", "missed", "skipped"]) == "missed"
-    assert worst([]) == "none"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def shape(connection: sqlite3.Connection) -> Shape:
     """Return the shape of the database in the connection's current snapshot."""
 
     def pragma(name: str) -> int:
-        return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        return _number(connection, f"PRAGMA {name}")
 
     return Shape(
         page_size=pragma("page_size"),
@@ -42,7 +42,7 @@ def shape(connection: sqlite3.Connection) -> Shape:
 
 def count(connection: sqlite3.Connection) -> int:
     """Return the number of tables, including virtual ones."""
-    return int(connection.execute(_ALL).fetchone()[0])
+    return _number(connection, _ALL)
 
 
 def names(connection: sqlite3.Connection) -> list[str]:
@@ -56,7 +56,7 @@ def names(connection: sqlite3.Connection) -> list[str]:
 
 def count_ordinary(connection: sqlite3.Connection) -> int:
     """Return the number of tables in `names` plus those whose names cannot be used."""
-    return int(connection.execute(_ORDINARY).fetchone()[0])
+    return _number(connection, _ORDINARY)
 
 
 def definitions(connection: sqlite3.Connection) -> list[tuple[str, str]]:

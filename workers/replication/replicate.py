@@ -105,13 +105,10 @@ def _all_tables(
         plan.append(pair)
         before = remembered.tables.get(name)
         epoch = memory.epochs.get(name, "")
-        believed = known and before is not None and before.epoch == epoch
-        believed = believed and remembered.owns(name, candidate.relation)
         # VACUUM renumbers the rows of tables without a key, and fires no trigger.
-        believed = believed and not (pair.table.rowid and moved)
-        last = 0
-        if triggers:
-            last = change_log.last_of(connection, name)
+        renumbered = moved and pair.table.rowid
+        believed = known and not renumbered and _is_as_left(remembered, candidate, epoch)
+        last = change_log.last_of(connection, name) if triggers else 0
         ways[name] = (_way(believed, is_new, last), is_new)
         if last:
             outcome.taken[name] = last
@@ -126,6 +123,23 @@ def _all_tables(
             f"tables no longer in the source or asked for: {listed}; left as they are", "warning"
         )
     _bring_all(bringing, plan, ways, outcome, now)
+    _note_tables(bringing, seen, plan, outcome)
+    return outcome
+
+
+def _is_as_left(remembered: SavedState, candidate: Pair, epoch: str) -> bool:
+    """Return whether both sides are those of the last run, with triggers that saw each change."""
+    name = candidate.table.name
+    before = remembered.tables.get(name)
+    return (
+        before is not None and before.epoch == epoch and remembered.owns(name, candidate.relation)
+    )
+
+
+def _note_tables(
+    bringing: TableSync, seen: Session, plan: Sequence[TablePair], outcome: RunResult
+) -> None:
+    """Record the columns and the target's table of each pair, for the next run."""
     relations = {candidate.table.name: candidate.relation for candidate in seen.pairs}
     made = [name for name, relation in relations.items() if not relation]
     relations |= target_schema.relations(bringing.between.target, made)
@@ -133,7 +147,6 @@ def _all_tables(
         name, columns = pair.table.name, tuple(column.name for column in pair.table.columns)
         proved = outcome.proved[name]
         outcome.proved[name] = replace(proved, columns=columns, relation=relations[name])
-    return outcome
 
 
 def _way(believed: bool, is_new: bool, last: int) -> SyncMethod:

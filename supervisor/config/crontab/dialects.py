@@ -182,22 +182,11 @@ def _written(text: str, place: int, numbers: frozenset[int]) -> str:
     field = FIELDS[place]
     if len(numbers) == field.most - field.least + 1:
         return "*"
-    return _ranges(sorted(numbers))
+    return cron_text.as_ranges(sorted(numbers))
 
 
 def _as_days(numbers: frozenset[int] | None, place: int) -> frozenset[int] | None:
     return frozenset(n % 7 for n in numbers) if numbers is not None and place == 4 else numbers
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Return `1-3,5` for 1, 2, 3, 5."""
-    spans: list[list[int]] = []
-    for number in numbers:
-        if spans and spans[-1][1] == number - 1:
-            spans[-1][1] = number
-        else:
-            spans.append([number, number])
-    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in spans)
 
 
 def _without_empty(texts: list[str], fields: Sequence[str], dialect: Dialect) -> str:

@@ -6,12 +6,13 @@ result with `systemd-analyze calendar` where it is installed.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from supervisor.config.problems import BadValueError, quote_value
+from supervisor.config.timezones import is_zone
 from supervisor.core import schedule
+from supervisor.core.cron_text import as_ranges
 
 _SHORTHAND = {
     "minutely": "*-*-* *:*:00",
@@ -98,20 +99,12 @@ def to_cron(text: str) -> CronTime:
 def _without_zone(words: list[str], text: str) -> tuple[list[str], str]:
     """Return the words before the zone, and the zone or ""."""
     if words and (words[-1] == "UTC" or ("/" in words[-1] and words[-1][0].isalpha())):
-        if not _is_zone(words[-1]):
+        if not is_zone(words[-1]):
             raise BadValueError(f"expected an IANA name of a zone in {quote_value(text)}")
         return words[:-1], words[-1]
-    if len(words) > 1 and words[-1][0].isalpha() and _is_zone(words[-1]):
+    if len(words) > 1 and words[-1][0].isalpha() and is_zone(words[-1]):
         return words[:-1], words[-1]
     return list(words), ""
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        schedule.zone(name)
-    except schedule.CronError:
-        return False
-    return True
 
 
 def _weekdays(word: str, text: str) -> Numbers:
@@ -226,10 +219,10 @@ def _both_days(days: _Days, weekdays: Numbers, text: str) -> tuple[str, str]:
         return "*", ",".join(f"{number}#{week}" for number in sorted(weekdays))
     # By Debian's rule, both fields must match if one of them begins with a star.
     if 1 in days.numbers:
-        rest = _ranges(sorted(days.numbers - {1}))
+        rest = as_ranges(sorted(days.numbers - {1}))
         return f"*/31,{rest}" if rest else "*/31", weekday
     if 0 in weekdays:
-        rest = _ranges(sorted(weekdays - {0}))
+        rest = as_ranges(sorted(weekdays - {0}))
         return day, f"*/7,{rest}" if rest else "*/7"
     raise BadValueError(
         f"cron cannot have both: a weekday and these days of the month: {quote_value(text)}"
@@ -255,14 +248,4 @@ def _written(numbers: Numbers, least: int, most: int) -> str:
     if len(found) > 2 and len(steps) == 1 and steps != {1} and found[-1] + min(steps) > most:
         step = steps.pop()
         return f"*/{step}" if found[0] == least else f"{found[0]}-{most}/{step}"
-    return _ranges(found)
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    spans: list[list[int]] = []
-    for number in numbers:
-        if spans and spans[-1][1] == number - 1:
-            spans[-1][1] = number
-        else:
-            spans.append([number, number])
-    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in spans)
+    return as_ranges(found)

@@ -4,8 +4,8 @@ Pure: `decide` gets the events that the loop would send; nothing is read, waited
 or random. An injected `OutcomeSampler` says how each attempt ends unless something
 ends it earlier. A process obeys SIGTERM at once, and a sent alert is delivered. A
 `TickStrategy` returns the full minute of the next tick: `next_moment` skips minutes
-in which nothing can happen, `every_minute` skips none, and both must give the same
-outcome. Enter at `simulate`; `forecast.py` summarises its steps.
+in which nothing can happen; a test compares it with a strategy that skips none.
+Enter at `simulate`; `forecast.py` summarises its steps.
 """
 
 import math
@@ -63,13 +63,6 @@ class Step(Struct, frozen=True):
 OutcomeSampler = Callable[[Launch], Ending]
 # (state, wall clock of the last tick, monotonic seconds -> wall) -> the next tick
 TickStrategy = Callable[[SchedulerState, datetime, Callable[[float], datetime]], datetime | None]
-
-
-def every_minute(
-    scheduler: SchedulerState, since: datetime, wall: Callable[[float], datetime]
-) -> datetime | None:
-    """Return the next full minute, as the loop ticks."""
-    return next_minute(since)
 
 
 def next_moment(

@@ -27,17 +27,12 @@ SHAPES = {
     "warning": "M6 .5l6 11H0z",
     "info": "M6 1a5 5 0 1 1 0 10a5 5 0 1 1 0-10z",
 }
-# From bad to good; the worst of several is shown.
+# From bad to good, the order of a sorted list.
 _BAD_FIRST = (
     *("failed", "interrupted", "missed", "retrying", "running", "pending"),
     *("cancelled", "skipped", "success"),
 )
 RANK = {state: place for place, state in enumerate(_BAD_FIRST)}
-
-
-def worst(states: Iterable[str]) -> str:
-    """Return the worst of some states, or "none"."""
-    return min(states, key=lambda state: RANK.get(state, len(RANK)), default="none")
 
 
 def icon_of(incidents: Iterable[str], last: Iterable[str]) -> str:
