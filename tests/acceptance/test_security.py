@@ -71,6 +71,7 @@ def test_a_worker_has_no_socket_of_its_keeper(sandbox):
 
     links = json.loads(sandbox.says("logs", "look").strip())
 
+    assert "/dev/null" in links
     assert [link for link in links if link.startswith(("socket:", "anon_inode:"))] == []
 
 

@@ -346,7 +346,7 @@ PIECES = (
 def test_anything_like_yaml_is_a_result(text: str) -> None:
     parsed = config.parse(text.encode(), YAML, {"X": "1"})
 
-    assert parsed.config is not None or parsed.problems
+    assert (parsed.config is None) == bool(parsed.problems)
 
 
 def test_of_very_many_mistakes_the_first_hundred_are_kept_and_the_rest_is_counted() -> None:

@@ -226,10 +226,11 @@ def test_a_worker_is_described_by_its_child(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        ("import time; time.sleep(600)", "not done within 0.5s"),
+        # On a busy machine the limit may pass before the import begins.
+        ("import time; time.sleep(600)", "within 0.5s"),
         ("import os; os._exit(3)", "ended its process"),
         ("raise SystemExit('no')", "SystemExit: no"),
-        (f"{PARAMS}\nParams.__doc__ = 5", ""),
+        (f"{PARAMS}\nParams.__doc__ = 5", "is required"),
         (f"{PARAMS}\nrun.__annotations__['params'] = 'Lost'; del Params", ""),
     ],
     ids=["hangs", "ends", "exits", "odd", "plain"],
@@ -242,4 +243,6 @@ def test_a_worker_that_cannot_be_read_is_not_described(
     found = described(tmp_path, "{worker: 'etl:run'}", 0.5 if "sleep" in module else 10.0)
 
     assert found.fields is None
-    assert [problem.message for problem in found.problems if said in problem.message] or not said
+    messages = [problem.message for problem in found.problems]
+    assert len(messages) == bool(said)
+    assert all(said in message for message in messages)

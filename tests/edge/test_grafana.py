@@ -79,12 +79,15 @@ def test_an_expression_names_only_metrics_and_labels_that_there_are(expression):
 
 def test_a_legend_and_a_variable_show_only_labels_that_there_are():
     there = labels_by_name()
+    legends: set[str] = set()
 
     for panel in panels():
         for target in panel["targets"]:
             shown = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+            legends |= shown
             has = {label for name, _ in named(target["expr"]) for label in there[name]}
             assert shown <= has | {"job"} | ALWAYS, panel["title"]
+    assert {"job", "state"} <= legends
     variables = json.loads(SHIPPED.read_text())["templating"]["list"]
     for name, label in re.findall(r"label_values\((\w+), (\w+)\)", json.dumps(variables)):
         assert label in there[name] | ALWAYS

@@ -148,6 +148,8 @@ def test_after_a_power_cut_at_any_moment_each_attempt_that_was_launched_counts_a
             burst.mono += SYNC_S
         if dice.random() < 0.2:
             assert all(begun_by(machine.after_power_cut(), burst.launched))
+    assert burst.launched
+    assert all(begun_by(machine.after_power_cut(), burst.launched))
     machine.close()
 
 

@@ -14,6 +14,7 @@ from workers.backup.errors import BackupError
 from workers.backup.manifest import companions, read
 from workers.health import local_checks
 from workers.health.measurements import NewestBackup
+from workers.report import WorkerError
 from workers.rotation.retention import Policy, plan
 
 HOUR = timedelta(hours=1)
@@ -184,7 +185,7 @@ def test_rotation_says_that_a_copy_is_dated_in_the_future_by_any_time(source, co
         path.rename(copies / path.name)
     wanted = {"directory": str(copies), "keep_last": 1, "keep_daily": 0, "keep_weekly": 0}
 
-    with pytest.raises(Exception, match="is dated in the future"):
+    with pytest.raises(WorkerError, match="is dated in the future"):
         rotation.run(params.parse(rotation.Params, wanted | {"keep_monthly": 0}), a_report())
 
 

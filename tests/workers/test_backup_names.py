@@ -103,7 +103,7 @@ def test_a_name_is_read_as_it_was_written(stem, seconds):
 )
 def test_other_names_are_foreign(name):
     assert filenames.parse(name) is None
-    assert filenames.leftover_of(f"{name}.part") is None or name.endswith(".bak")
+    assert filenames.leftover_of(f"{name}.part") is None
 
 
 def test_a_manifest_is_read_as_it_was_written():

@@ -215,14 +215,14 @@ def test_an_api_that_cannot_be_read_makes_no_database(params, served):
 
 
 def test_a_wait_ends_when_the_run_is_cancelled(served):
-    served.replies = [(429, {"Retry-After": "30"})]
-    before = time.monotonic()
+    # The longest wait that is obeyed, and longer than the time limit of a test.
+    served.replies = [(429, {"Retry-After": "60"})]
 
     one = CatalogueApi(served.url, "", 3, lambda: bool(served.asked))
     with closing(one), pytest.raises(SyncCancelledError):
         one.sets()
 
-    assert time.monotonic() - before < 10
+    assert len(served.asked) == 1
 
 
 def test_one_set_that_cannot_be_fetched_fails_by_name_and_may_be_retried(params, served):
