@@ -112,7 +112,7 @@ def webhooks(context: DoctorContext) -> list[Webhook]:
     hosts = dict.fromkeys(_host(url) for url in urls if url)
     others = [each.name for each in channels if each.url not in known]
     not_http = [Webhook(f"channel {name}", "", via="protocol of its own") for name in others]
-    return [*(_door(*host) for host in hosts), *not_http]
+    return [*(_webhook_at(*host) for host in hosts), *not_http]
 
 
 def judge_webhooks(found: Iterable[Webhook]) -> Iterator[Finding]:
@@ -183,7 +183,7 @@ def _host(url: str) -> tuple[str, str, int]:
     return (parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
 
 
-def _door(scheme: str, host: str, port: int) -> Webhook:
+def _webhook_at(scheme: str, host: str, port: int) -> Webhook:
     name = f"{host}:{port}"
     if getproxies().get(scheme) and not proxy_bypass(host):
         return Webhook(name, "", via="proxy")
