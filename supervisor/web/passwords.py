@@ -2,7 +2,9 @@
 
 The file is for its owner only, as an SSH key is, since it holds the passwords as they are.
 A file of root may be readable for its group, as PostgreSQL allows for its key files
-(ssl_key_file): secrets that an orchestrator mounts for a group are made so.
+(ssl_key_file): secrets that an orchestrator mounts for a group are made so. A file in
+/run/secrets may be readable for everybody: there Docker and Podman mount secrets for the
+container, with mode 0444 or that of the file outside.
 """
 
 import hashlib
@@ -15,6 +17,7 @@ from pathlib import Path
 from supervisor.web.settings import PasswordAccess
 
 LARGEST_BYTES = 64 * 1024
+MOUNTED = Path("/run/secrets")
 _UNKNOWN = b"\0" * 32
 
 
@@ -22,17 +25,20 @@ class PasswordFileError(ValueError):
     """A password file that cannot be used, and why."""
 
 
-def read(path: Path) -> PasswordAccess:
-    """Return the persons of a password file. Raises: PasswordFileError."""
+def read(path: Path, mounted: Path = MOUNTED) -> PasswordAccess:
+    """Return the persons of a password file. Raises: PasswordFileError.
+
+    mounted: the folder of secrets that a container engine mounts.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(fd, "rb") as file:
             mode, owner = os.fstat(fd).st_mode, os.fstat(fd).st_uid
             if not stat.S_ISREG(mode):
                 raise PasswordFileError(f"{path}: expected a regular file")
-            if mode & (0o037 if owner == 0 else 0o077):
+            if mode & _forbidden(path, owner, mounted):
                 raise PasswordFileError(
-                    f"{path}: mode {mode & 0o777:04o} lets others read it: chmod 0600 {path}"
+                    f"{path}: mode {mode & 0o777:04o} opens it to others: chmod 0600 {path}"
                 )
             text = file.read(LARGEST_BYTES + 1)
     except OSError as error:
@@ -40,6 +46,13 @@ def read(path: Path) -> PasswordAccess:
     if len(text) > LARGEST_BYTES:
         raise PasswordFileError(f"{path}: more than {LARGEST_BYTES} bytes")
     return parse(text.decode(errors="surrogateescape"), str(path))
+
+
+def _forbidden(path: Path, owner: int, mounted: Path) -> int:
+    """Return the bits that the mode of a password file must not have."""
+    if path.parent.resolve() == mounted:
+        return 0o022
+    return 0o037 if owner == 0 else 0o077
 
 
 def parse(text: str, where: str) -> PasswordAccess:

@@ -9,7 +9,7 @@ from tests.waiting import until
 
 
 def test_every_command_of_the_plain_way_succeeds():
-    _compose, _folder, _by_hand, _systemd, *commands = blocks("docs/deployment.md", "sh")
+    _compose, _folder, _by_hand, _page, _systemd, *commands = blocks("docs/deployment.md", "sh")
     with Sandbox() as sandbox:
         try:
             printed = typed(sandbox, commands)

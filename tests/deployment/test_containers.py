@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.acceptance.doc_pages import blocks
 from tests.deployment.engine import (
@@ -21,10 +22,11 @@ from tests.deployment.engine import (
 )
 from tests.waiting import until
 
-COMPOSE_UP, FOLDER, BY_HAND, *_ = blocks("docs/deployment.md", "sh")
+COMPOSE_UP, FOLDER, BY_HAND, PAGE, *_ = blocks("docs/deployment.md", "sh")
 IMAGE, CONTAINER = "nightshift:local", "nightshift"
 VOLUMES = ("nightshift-state", "nightshift-data", "nightshift-backups")
 NIGHTSHIFT = "docker compose exec -T nightshift nightshift"
+PAGE_URL = "http://127.0.0.1:8470"
 # The service checks its configuration once a minute.
 SEEN_WITHIN_S = 75
 STUBBORN = """
@@ -119,3 +121,21 @@ def test_compose_with_a_postgresql_beside_it(composed: Terminal) -> None:
     postpone_the_backup(composed.folder / "config" / "jobs.yaml")
     ask = f"{NIGHTSHIFT} next backup-database"
     until(lambda: "21:43" in composed.types(ask), SEEN_WITHIN_S)
+
+
+def test_the_page_in_a_container_beside_it(composed: Terminal) -> None:
+    composed.types(PAGE)
+    name, _, password = (composed.folder / "secrets/web_people").read_text().strip().partition(":")
+
+    def answered() -> bool:
+        try:
+            return requests.get(PAGE_URL, timeout=5).status_code == 401
+        except requests.ConnectionError:
+            return False
+
+    until(answered, 20)
+    visitor = requests.Session()
+    person = {"name": name, "password": password}
+    signed_in = visitor.post(f"{PAGE_URL}/login", person, headers={"Origin": PAGE_URL}, timeout=5)
+
+    assert (signed_in.status_code, "backup-database" in signed_in.text) == (200, True)

@@ -16,7 +16,7 @@ from tests.deployment.machine import Machine, machine
 from tests.waiting import until
 
 PAGE = "docs/deployment.md"
-_compose, _folder, _by_hand, INSTALL, *_ = blocks(PAGE, "sh")
+_compose, _folder, _by_hand, _page, INSTALL, *_ = blocks(PAGE, "sh")
 UNIT = "nightshift"
 ASK = "export NIGHTSHIFT_SOCKET=/run/nightshift/nightshift.sock; nightshift"
 CONFIG = "/etc/nightshift/jobs.yaml"

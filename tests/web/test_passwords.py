@@ -45,6 +45,20 @@ def test_only_a_file_of_root_may_be_readable_for_its_group(path):
         passwords.read(path)
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o444, 0o440])
+def test_a_secret_that_a_container_engine_mounted_may_be_readable(path, mode):
+    path.chmod(mode)
+
+    assert passwords.read(path, mounted=path.parent).hashes.keys() == {"anna", "jörg"}
+
+
+def test_a_mounted_secret_that_others_may_write_is_refused(path):
+    path.chmod(0o666)
+
+    with pytest.raises(passwords.PasswordFileError, match="mode 0666"):
+        passwords.read(path, mounted=path.parent)
+
+
 @pytest.mark.parametrize(
     "text", ["", "anna", ":x", "anna:", "a:b\na:c", "a\tb:c", "x" * 65 + ":y"]
 )
