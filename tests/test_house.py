@@ -72,7 +72,7 @@ ALLOWED = {
     " supervisor.containment.internal_jobs supervisor.log supervisor.ledger.queries"
     " supervisor.containment.run_log workers.protocol workers.text workers.units",
     "supervisor.notifications.child": "supervisor.notifications.* workers.report"
-    " workers.retry_after",
+    " workers.http_session workers.retry_after",
     # the list of backups: a child reads the folders, the supervisor only the list
     "supervisor.backups": "supervisor.backups.* supervisor.core.*"
     " supervisor.containment.internal_jobs workers.protocol",
@@ -104,7 +104,7 @@ ALLOWED = {
     # spans for OpenTelemetry: a client too, with a file of its own position
     "supervisor.telemetry": "supervisor supervisor.telemetry.* supervisor.core.*"
     " supervisor.cli.client supervisor.cli.decode supervisor.cli.errors workers.lock_file"
-    " workers.regular_file",
+    " workers.http_session workers.regular_file",
     # a worker's parameters are read in a child, as the check of jobs.yaml reads them
     "supervisor.web.worker_reader": "supervisor.web.* supervisor.core.* supervisor.config.result"
     " supervisor.config.worker_check",
@@ -307,6 +307,7 @@ def test_the_supervisor_imports_only_shared_modules_of_the_workers():
         "supervisor.notifications.child.call_heartbeats",
         "supervisor.notifications.child.http_call",
         "supervisor.notifications.child.send_alerts",
+        "supervisor.telemetry.otlp",
         "supervisor.config.fingerprint",
     }
 

@@ -8,12 +8,14 @@ import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import requests
+import urllib3
 from google.protobuf.message import DecodeError
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -24,12 +26,13 @@ from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 
 from supervisor import __version__
 from supervisor.telemetry.spans import LONGEST_TEXT, Span
+from workers.http_session import Session
 
 PROTOCOL = "http/protobuf"
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 # Statuses that say that these spans will never be taken; all others may pass.
 _NEVER = (400, 413, 422)
-LARGEST_ANSWER_BYTES = 64 * 1024
+LARGEST_ANSWER_BYTES, LONGEST_ANSWER_S = 64 * 1024, 10.0
 _SDK_LOG = "opentelemetry.exporter.otlp"
 
 
@@ -76,7 +79,7 @@ class Exporter:
         self._words = _LastWords()
         log = logging.getLogger(_SDK_LOG)
         log.handlers, log.propagate = [self._words], False
-        session = requests.Session()
+        session = Session()
         session.stream = True  # of an answer only LARGEST_ANSWER_BYTES are read
         session.hooks["response"].append(self._remember)
         try:
@@ -122,7 +125,8 @@ class Exporter:
         return Outcome.REFUSED if self._answer.status in _NEVER else Outcome.LATER
 
     def _remember(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        body = response.raw.read(LARGEST_ANSWER_BYTES, decode_content=True)
+        # The status is the answer, also if the rest of it never comes.
+        body = _body(response, time.monotonic() + LONGEST_ANSWER_S)
         self._answer = Answer(response.status_code, body)
         response.close()
 
@@ -143,3 +147,16 @@ class Exporter:
             end_time=span.end_ns,
             instrumentation_scope=self._scope,
         )
+
+
+def _body(response: requests.Response, deadline: float) -> bytes:
+    """Return what has come of the body by the deadline, in monotonic seconds."""
+    found = bytearray()
+    with contextlib.suppress(urllib3.exceptions.HTTPError, OSError, ValueError):
+        # One byte at a time: a larger read waits until it is complete.
+        while len(found) < LARGEST_ANSWER_BYTES and time.monotonic() < deadline:
+            piece = response.raw.read(1, decode_content=True)
+            if not piece:
+                break
+            found += piece
+    return bytes(found)
