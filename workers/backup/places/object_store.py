@@ -161,6 +161,10 @@ class ObjectStore:
             if doing.startswith("read") and "NoSuchBucket" not in str(error):
                 raise
             raise PlaceError(self.label, f"{doing}: {words(error)}") from error
+        except TypeError as error:
+            # The library's word for a name that it cannot encode.
+            what = "the name of an object has only UTF-8 and no control characters"
+            raise PlaceError(self.label, f"{doing}: {what}", permanent=True) from error
         except (self._exceptions.BaseError, OSError, ValueError) as error:
             locked = doing.startswith("delete") and is_kept(str(error))
             kind = LockedError if locked else PlaceError

@@ -30,6 +30,8 @@ from workers.backup.stream import BLOCK_BYTES
 
 # `ls -ln`, as OpenSSH's program writes it; only plain files.
 _LINE = re.compile(r"-\S{9,10}\s+\S+\s+\S+\s+\S+\s+([0-9]+)\s+\S+\s+\S+\s+\S+ (.+)")
+# Its form of a byte that the locale cannot show: in C, each that is not ASCII.
+_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 _SAFE = re.compile(r"[A-Za-z0-9._/@+,:=-]")
 _LONGEST = 300
 _LOOK_EVERY_S = 0.1
@@ -70,7 +72,7 @@ class SftpStore:
         """Return the plain files of the folder."""
         said = self._batch("list", ["@ls -lna"])
         found = (_LINE.fullmatch(line) for line in said.split("\n"))
-        return [Entry(one[2], int(one[1])) for one in found if one]
+        return [Entry(_name(one[2]), int(one[1])) for one in found if one]
 
     def create(self, name: str, file: Path, sha256: str, step: Step) -> None:
         """See `Store.create`."""
@@ -137,6 +139,8 @@ class SftpStore:
     ) -> str:
         """Run a batch in the folder and return what it printed; check: may raise to cancel."""
         enter = [f"@cd {quoted(self._path)}"] if self._path else []
+        if any(end in line for line in (*enter, *lines) for end in "\n\r\0"):
+            raise PlaceError(self.label, f"{doing}: a path has a line end, which sftp cannot take")
         limit_s = 4 * self._answer_s + size_bytes / _SLOWEST_BYTES_A_SECOND
         with tempfile.TemporaryFile() as batch, tempfile.TemporaryFile() as said:
             batch.write("\n".join([*enter, *lines, ""]).encode(errors="surrogateescape"))
@@ -171,6 +175,12 @@ class SftpStore:
                 check()
             if monotonic() >= deadline:
                 raise PlaceError(self.label, f"{doing}: no end after {limit_s:.0f} s")
+
+
+def _name(shown: str) -> str:
+    """Return the name that `ls` shows; a backslash is in no name of ours."""
+    plain = _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), os.fsencode(shown))
+    return os.fsdecode(plain)
 
 
 def quoted(name: str) -> str:
