@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from tests.waiting import until
 from tests.webhook import Webhook
 from tests.workers.backup_folder import (
     a_database,
@@ -111,6 +112,30 @@ def test_a_server_that_stops_in_the_middle_is_given_up(sftp, copy, tmp_path):
                 os.kill(child, signal.SIGKILL)
 
     assert f"{sftp.port}{tmp_path}/far: write big: " in str(failed.value)
+    assert not (tmp_path / "far" / "big").exists()
+
+
+@pytest.mark.long
+def test_a_disk_that_stops_behind_a_server_that_answers_is_given_up(sftp, tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "big").write_bytes(os.urandom(40_000_000))
+    stopped = []
+
+    def stop(_done):
+        # The process that writes the file, and not the one that answers for the connection.
+        if not stopped and ours(tmp_path / "far"):
+            stopped.append(_below(sftp.process.pid)[-1])
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    store = open_store(sftp.place(tmp_path / "far", answer=1.0))
+    try:
+        with pytest.raises(BackupError, match="write big: no byte was moved for 4 s"):
+            store.create("big", tmp_path / "big", "", stop)
+        until(lambda: not _using(sftp.config))
+    finally:
+        for child in stopped:
+            os.kill(child, signal.SIGKILL)
+
     assert not (tmp_path / "far" / "big").exists()
 
 
@@ -285,6 +310,12 @@ def test_azures_words_for_a_wrong_clock_are_known():
     text = "<Code>AuthenticationFailed</Code> Request date header too old: 'Mon, 09 Feb 2026'"
 
     assert words(ValueError(text)).startswith("the clock of this machine is wrong")
+
+
+def _using(config):
+    """Return the processes that were given this configuration of ssh."""
+    found = subprocess.run(["pgrep", "--full", str(config)], capture_output=True, text=True)
+    return found.stdout.split()
 
 
 def _below(pid):

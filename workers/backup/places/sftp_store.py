@@ -8,6 +8,7 @@ unknown host is an error.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,8 +36,8 @@ _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 _SAFE = re.compile(r"[A-Za-z0-9._/@+,:=-]")
 _LONGEST = 300
 _LOOK_EVERY_S = 0.1
-# The slowest line on which a transfer may go on.
-_SLOWEST_BYTES_A_SECOND = 16 * 1024
+# The slowest line on which a transfer may go on, and the slowest disk at its other end.
+_SLOWEST_BYTES_A_SECOND, _SLOWEST_DISK_BYTES_A_SECOND = 16 * 1024, 10 << 20
 
 
 class SftpStore:
@@ -141,18 +142,24 @@ class SftpStore:
         enter = [f"@cd {quoted(self._path)}"] if self._path else []
         if any(end in line for line in (*enter, *lines) for end in "\n\r\0"):
             raise PlaceError(self.label, f"{doing}: a path has a line end, which sftp cannot take")
-        limit_s = 4 * self._answer_s + size_bytes / _SLOWEST_BYTES_A_SECOND
         with tempfile.TemporaryFile() as batch, tempfile.TemporaryFile() as said:
             batch.write("\n".join([*enter, *lines, ""]).encode(errors="surrogateescape"))
             batch.seek(0)
             with tempfile.TemporaryFile() as errors:
+                # A group of its own: its ssh would wait for the other end for good.
                 process = subprocess.Popen(
-                    self._command, stdin=batch, stdout=said, stderr=errors, env=self._environ
+                    self._command,
+                    stdin=batch,
+                    stdout=said,
+                    stderr=errors,
+                    env=self._environ,
+                    start_new_session=True,
                 )
                 try:
-                    status = self._ended(process, doing, limit_s, check)
+                    status = self._ended(process, doing, size_bytes, check)
                 finally:
-                    process.kill()
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
                 if status:
                     errors.seek(0)
@@ -164,16 +171,27 @@ class SftpStore:
         self,
         process: subprocess.Popen[bytes],
         doing: str,
-        limit_s: float,
+        size_bytes: int,
         check: Callable[[], None],
     ) -> int:
-        deadline = monotonic() + limit_s
+        """Wait for the end; of what the other end does, only the moved bytes can be seen."""
+        silence_s = 4 * self._answer_s
+        limit_s = silence_s + size_bytes / _SLOWEST_BYTES_A_SECOND
+        began = moved_at = monotonic()
+        moved = 0
         while True:
             try:
                 return process.wait(_LOOK_EVERY_S)
             except subprocess.TimeoutExpired:
                 check()
-            if monotonic() >= deadline:
+            now, before, moved = monotonic(), moved, _moved_bytes(process.pid)
+            moved_at = now if moved != before else moved_at
+            # When all has been sent, the other end writes it to its disk.
+            is_sent = moved >= 2 * size_bytes
+            longest_s = silence_s + (size_bytes / _SLOWEST_DISK_BYTES_A_SECOND if is_sent else 0)
+            if now - moved_at >= longest_s:
+                raise PlaceError(self.label, f"{doing}: no byte was moved for {longest_s:.0f} s")
+            if now - began >= limit_s:
                 raise PlaceError(self.label, f"{doing}: no end after {limit_s:.0f} s")
 
 
@@ -190,6 +208,15 @@ def quoted(name: str) -> str:
     return "".join(
         letter if _SAFE.match(letter) or ord(letter) > 127 else f"\\{letter}" for letter in plain
     )
+
+
+def _moved_bytes(pid: int) -> int:
+    """Return what a process has read and written, each byte of a transfer twice."""
+    try:
+        said = Path(f"/proc/{pid}/io").read_text()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in said.splitlines()[:2])
 
 
 def _words(said: bytes, status: int) -> str:
