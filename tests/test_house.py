@@ -92,6 +92,8 @@ ALLOWED = {
     " supervisor.ledger.unattended"
     " supervisor.containment.instance_mark supervisor.containment.process_tree workers.units"
     " workers.volume",
+    "supervisor.doctor.network": "supervisor.doctor.* supervisor.core.* workers.postgres_dsn"
+    " workers.units",
     "supervisor.doctor.databases": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.sqlite workers.backup.*",
     # the page: a process of its own, a client of the socket; it writes nothing
@@ -116,7 +118,8 @@ ALLOWED = {
     "supervisor.cluster": "supervisor supervisor.cluster.* supervisor.core.* supervisor.ledger.*"
     " supervisor.socket_http"
     " supervisor.cli.client supervisor.cli.errors supervisor.containment.internal_jobs"
-    " supervisor.containment.processes supervisor.log supervisor.state_dir workers.units",
+    " supervisor.containment.processes supervisor.log supervisor.state_dir workers.units"
+    " workers.postgres_dsn",
     "supervisor.cluster.leader": "supervisor.* ",
     # the supervisor's end of the agent's line submits requests, as the API does
     "supervisor.cluster.agent_line": "supervisor.api.bridge supervisor.cluster.agent_messages"
@@ -308,6 +311,8 @@ def test_the_supervisor_imports_only_shared_modules_of_the_workers():
         "supervisor.notifications.child.http_call",
         "supervisor.notifications.child.send_alerts",
         "supervisor.telemetry.otlp",
+        "supervisor.cluster.session",
+        "supervisor.doctor.network",
         "supervisor.config.fingerprint",
     }
 
