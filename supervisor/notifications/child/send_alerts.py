@@ -5,6 +5,7 @@ and the error text is the cause. The error is permanent if the channel refuses.
 """
 
 import functools
+import os
 import signal
 from typing import Any
 
@@ -18,6 +19,7 @@ from workers.report import Report
 
 def run(params: dict[str, Any], report: Report) -> None:
     """Send `messages` to `url`, one after another, as the kind of channel does it."""
+    os.environ["NETRC"] = os.devnull  # for the requests of apprise; ours take nothing of it
     post = functools.partial(call, Session(), "POST")
     kind, target = kind_of(params["kind"]), Target(params["url"], params["settings"])
     for count, message in enumerate(params["messages"], 1):
