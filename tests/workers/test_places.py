@@ -25,6 +25,7 @@ from workers.backup.places.open_store import open_store
 from workers.backup.places.place import Place
 from workers.backup.places.send import send
 from workers.backup.places.store import NO_PROTECTION, PlaceError, TakenError
+from workers.backup.secondary_copy import carry
 from workers.params import Duration
 
 
@@ -290,3 +291,13 @@ def test_a_local_path_with_a_line_end_is_no_command_of_sftp(sftp, tmp_path):
         send(copy, read(copy), sftp.place(there), no_step)
 
     assert not (tmp_path / "made").exists()
+
+
+def test_a_plain_copy_in_a_folder_needs_no_receipt_and_an_encrypted_one_does(copy, tmp_path):
+    place = Place(str(tmp_path))
+    carry(copy, read(copy), tmp_path, no_step)
+    (tmp_path / f"{copy.name}.age").write_bytes(b"sealed")
+
+    found = {one.data: one.backup.state for one in catalogue.placed_copies(open_store(place))}
+
+    assert found == {copy.name: State.VERIFIED, f"{copy.name}.age": State.UNVERIFIED}

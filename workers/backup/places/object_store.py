@@ -48,6 +48,8 @@ _KEPT = re.compile(r"object.?lock|retention|immutab|\bWORM\b|legal.?hold", re.IG
 class ObjectStore:
     """A bucket or container, below a path."""
 
+    proves_first = False
+
     def __init__(self, place: Place) -> None:
         self.label, self._answer_s = place.to, place.answer
         # Azure's signature names rights, of which the library gives none to HEAD.
