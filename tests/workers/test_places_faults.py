@@ -21,6 +21,7 @@ from tests.workers.backup_folder import (
     the_copy,
 )
 from tests.workers.place_servers import free_port
+from tests.workers.proxy import Proxy, running
 from workers import params
 from workers.backup import Params, verify
 from workers.backup.errors import BackupCancelledError, BackupError
@@ -31,6 +32,7 @@ from workers.backup.places.object_store import is_kept, words
 from workers.backup.places.open_store import open_store
 from workers.backup.places.place import Place
 from workers.backup.places.send import send
+from workers.params import Duration
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +139,23 @@ def test_a_disk_that_stops_behind_a_server_that_answers_is_given_up(sftp, tmp_pa
             os.kill(child, signal.SIGKILL)
 
     assert not (tmp_path / "far" / "big").exists()
+
+
+@pytest.mark.long
+def test_many_small_files_may_take_their_time_on_a_far_line(sftp, tmp_path):
+    (tmp_path / "far").mkdir()
+    for number in range(40):
+        (tmp_path / "far" / str(number)).write_bytes(b"x")
+    config = tmp_path / "config"
+    config.write_text(f"HostKeyAlias [127.0.0.1]:{sftp.port}\n{sftp.config.read_text()}")
+
+    with running(Proxy(sftp.port, delay_s=0.01)) as far:
+        to = f"sftp://127.0.0.1:{far.port}{tmp_path}/far"
+        found = open_store(Place(to, ssh_config=config, answer=Duration(0.5))).read_small(
+            [str(number) for number in range(40)]
+        )
+
+    assert len(found) == 40
 
 
 def test_a_host_with_another_key_and_a_user_without_one_are_refused(sftp, copy, tmp_path):

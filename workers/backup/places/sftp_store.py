@@ -158,7 +158,7 @@ class SftpStore:
                     start_new_session=True,
                 )
                 try:
-                    status = self._ended(process, doing, size_bytes, check)
+                    status = self._ended(process, doing, size_bytes, len(lines), check)
                 finally:
                     with suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)
@@ -174,11 +174,12 @@ class SftpStore:
         process: subprocess.Popen[bytes],
         doing: str,
         size_bytes: int,
+        steps: int,
         check: Callable[[], None],
     ) -> int:
         """Wait for the end; of what the other end does, only the moved bytes can be seen."""
         silence_s = 4 * self._answer_s
-        limit_s = silence_s + size_bytes / _SLOWEST_BYTES_A_SECOND
+        limit_s = silence_s + steps * self._answer_s + size_bytes / _SLOWEST_BYTES_A_SECOND
         began = moved_at = monotonic()
         moved = 0
         while True:
