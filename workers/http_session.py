@@ -29,4 +29,8 @@ class Session(requests.Session):
 
 def _of_url(request: requests.PreparedRequest) -> requests.PreparedRequest:
     user, password = get_auth_from_url(request.url or "")
-    return HTTPBasicAuth(user, password)(request) if user or password else request
+    if not user and not password:
+        return request
+    # As bytes: requests sends a text as Latin-1, and fails for what that lacks (RFC 7617).
+    signed: requests.PreparedRequest = HTTPBasicAuth(user.encode(), password.encode())(request)
+    return signed

@@ -1,5 +1,7 @@
 """A single HTTP call, with a real server and every kind of misbehaviour."""
 
+import base64
+
 import pytest
 
 from supervisor.notifications.channel_kind import CallResult
@@ -62,6 +64,15 @@ def test_no_password_of_netrc_is_sent_or_replaces_a_key(hook, netrc):
 
     sent = [each.headers.get("Authorization") for each in hook.calls]
     assert sent == ["GenieKey k", None, None]
+
+
+def test_a_password_in_a_url_may_have_any_letters(hook):
+    with Session() as session:
+        url = hook.url.replace("http://", "http://user:gr%C3%B6%C3%9Fe-%F0%9F%94%91@")
+        assert call(session, "POST", url, b"{}", {}).ok
+
+    sent = hook.calls[0].headers["Authorization"].removeprefix("Basic ")
+    assert base64.b64decode(sent) == "user:größe-🔑".encode()
 
 
 def test_a_redirected_heartbeat_takes_no_password_along(hook, netrc):
