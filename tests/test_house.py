@@ -106,7 +106,7 @@ ALLOWED = {
     # spans for OpenTelemetry: a client too, with a file of its own position
     "supervisor.telemetry": "supervisor supervisor.telemetry.* supervisor.core.*"
     " supervisor.cli.client supervisor.cli.decode supervisor.cli.errors workers.lock_file"
-    " workers.http_session workers.regular_file",
+    " workers.http_session workers.regular_file workers.url_text",
     # a worker's parameters are read in a child, as the check of jobs.yaml reads them
     "supervisor.web.worker_reader": "supervisor.web.* supervisor.core.* supervisor.config.result"
     " supervisor.config.worker_check",

@@ -27,6 +27,7 @@ from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 from supervisor import __version__
 from supervisor.telemetry.spans import LONGEST_TEXT, Span
 from workers.http_session import Session
+from workers.url_text import is_url
 
 PROTOCOL = "http/protobuf"
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -34,6 +35,10 @@ _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL
 _NEVER = (400, 413, 422)
 LARGEST_ANSWER_BYTES, LONGEST_ANSWER_S = 64 * 1024, 10.0
 _SDK_LOG = "opentelemetry.exporter.otlp"
+# It repeats headers that it cannot read, which may hold a key.
+_HEADERS_LOG = "opentelemetry.util.re"
+_HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class Outcome(Enum):
@@ -75,8 +80,14 @@ class Exporter:
             if os.environ.get(name, "") not in ("", PROTOCOL):
                 text = f'{name}: expected {PROTOCOL}, got "{os.environ[name]}"'
                 raise ExporterError(text)
+        for name in _ENDPOINTS:
+            # Not shown: its path or query may be a key.
+            if os.environ.get(name) and not is_url(os.environ[name]):
+                raise ExporterError(f"{name}: expected a URL that begins with http or https")
         self._answer = Answer(0, b"")
-        self._words = _LastWords()
+        self._words, refused = _LastWords(), _LastWords()
+        headers_log = logging.getLogger(_HEADERS_LOG)
+        headers_log.handlers, headers_log.propagate = [refused], False
         log = logging.getLogger(_SDK_LOG)
         log.handlers, log.propagate = [self._words], False
         session = Session()
@@ -86,6 +97,9 @@ class Exporter:
             self._exporter = OTLPSpanExporter(session=session)
         except (ValueError, OSError) as error:
             raise ExporterError(f"OTEL_EXPORTER_OTLP_...: {error}") from error
+        if refused.text:
+            named = " or ".join(name for name in _HEADERS if os.environ.get(name))
+            raise ExporterError(f"{named}: expected name=value,..., with values URL-encoded")
         self._resource = Resource({})
         self._scope = InstrumentationScope("nightshift", __version__)
 

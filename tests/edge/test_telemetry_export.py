@@ -102,6 +102,26 @@ def test_another_protocol_is_refused_by_name(monkeypatch):
         Exporter()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key: sesame99"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,sesame99"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "ü=sesame99"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector/sesame99"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://collector/sesame99"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://[::1/sesame99"),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named_and_not_shown(monkeypatch, capfd, name, text):
+    monkeypatch.setenv(name, text)
+
+    with pytest.raises(ExporterError, match=f"{name}: expected ") as refused:
+        Exporter()
+
+    assert "sesame" not in f"{refused.value}{''.join(capfd.readouterr())}"
+
+
 def test_the_file_keeps_the_position_and_lets_one_process_use_it(tmp_path):
     path = tmp_path / "position.json"
     position = Position("abc", 12, frozenset({3, 12}))
