@@ -51,7 +51,7 @@ ALLOWED = {
     " supervisor.containment.internal_jobs supervisor.log supervisor.ledger.queries"
     " supervisor.containment.run_log workers.protocol workers.text workers.units",
     "supervisor.notifications.child": "supervisor.notifications.* workers.report"
-    " workers.retry_after",
+    " workers.http_session workers.retry_after",
     # the list of backups: a child reads the folders, the supervisor only the list
     "supervisor.backups": "supervisor.backups.* supervisor.core.*"
     " supervisor.containment.internal_jobs workers.protocol",
@@ -71,6 +71,8 @@ ALLOWED = {
     " supervisor.ledger.unattended"
     " supervisor.containment.instance_mark supervisor.containment.process_tree workers.units"
     " workers.volume",
+    "supervisor.doctor.network": "supervisor.doctor.* supervisor.core.* workers.postgres_dsn"
+    " workers.units",
     "supervisor.doctor.databases": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.sqlite workers.backup.*",
     # the page: a process of its own, a client of the socket; it writes nothing
@@ -83,7 +85,7 @@ ALLOWED = {
     # spans for OpenTelemetry: a client too, with a file of its own position
     "supervisor.telemetry": "supervisor supervisor.telemetry.* supervisor.core.*"
     " supervisor.cli.client supervisor.cli.decode supervisor.cli.errors workers.lock_file"
-    " workers.regular_file",
+    " workers.http_session workers.regular_file workers.url_text",
     # a worker's parameters are read in a child, as the check of jobs.yaml reads them
     "supervisor.web.worker_reader": "supervisor.web.* supervisor.core.* supervisor.config.result"
     " supervisor.config.worker_check",
@@ -95,7 +97,8 @@ ALLOWED = {
     "supervisor.cluster": "supervisor supervisor.cluster.* supervisor.core.* supervisor.ledger.*"
     " supervisor.socket_http"
     " supervisor.cli.client supervisor.cli.errors supervisor.containment.internal_jobs"
-    " supervisor.containment.processes supervisor.log supervisor.state_dir workers.units",
+    " supervisor.containment.processes supervisor.log supervisor.state_dir workers.units"
+    " workers.postgres_dsn",
     "supervisor.cluster.leader": "supervisor.* ",
     # the supervisor's end of the agent's line submits requests, as the API does
     "supervisor.cluster.agent_line": "supervisor.api.bridge supervisor.cluster.agent_messages"
@@ -188,6 +191,9 @@ def test_the_supervisor_imports_only_shared_modules_of_the_workers():
         "supervisor.notifications.child.call_heartbeats",
         "supervisor.notifications.child.http_call",
         "supervisor.notifications.child.send_alerts",
+        "supervisor.telemetry.otlp",
+        "supervisor.cluster.session",
+        "supervisor.doctor.network",
         "supervisor.config.fingerprint",
     }
 

@@ -63,7 +63,7 @@ class Webhook:
 
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
-                body = self.rfile.read(length).decode()
+                body = self.rfile.read(length).decode(errors="replace")
                 hook._keep(Call(self.command, self.path, body, dict(self.headers)))
                 hook._react(self)
 

@@ -24,6 +24,17 @@ _TYPES = (
 )
 
 
+# Tables that a cluster has; an empty schema may have been made for one.
+_OURS = ["shared", "assignments", "procrastinate_jobs"]
+_CONTENT = """
+SELECT to_regnamespace(quote_ident(%(schema)s)) IS NOT NULL,
+    count(*) FILTER (WHERE name = ANY(%(ours)s)), count(*) FILTER (WHERE name <> ALL(%(ours)s))
+FROM (
+    SELECT relname, relnamespace FROM pg_class UNION ALL SELECT proname, pronamespace FROM pg_proc
+    UNION ALL SELECT typname, typnamespace FROM pg_type) AS found (name, namespace)
+WHERE namespace = to_regnamespace(quote_ident(%(schema)s))"""
+
+
 class ClusterSchemaError(Exception):
     """A schema that cannot be made or used; the text says why and what to do."""
 
@@ -34,26 +45,45 @@ def install(db: Connection, schema: str, role: str | None) -> bool:
     role: an existing role that gets the rights that hosts need, and no more.
 
     Raises:
-        ClusterSchemaError: the server is too old.
+        ClusterSchemaError: the server is too old, or another program has the schema.
         psycopg.Error: the owner of `db` may not do this.
     """
     if db.info.server_version < OLDEST_SERVER:
         found = db.info.server_version // 10000
         raise ClusterSchemaError(f"PostgreSQL {found} is too old: expected 14 or newer")
     with db.transaction():
-        (is_there,) = _one(db, "SELECT to_regnamespace(%s) IS NOT NULL", f'"{schema}"')
-        if not is_there:
-            db.execute(query(f'CREATE SCHEMA "{schema}"'))
+        row = db.execute(_CONTENT, {"schema": schema, "ours": _OURS}).fetchone()
+        assert row is not None  # an aggregate has one row
+        is_there, ours, others = row
+        if ours < len(_OURS) and (ours or others):
+            raise ClusterSchemaError(
+                f"schema {schema} has tables or functions and is no cluster of nightshift; nothing"
+                " was changed: choose another --name, or drop it"
+            )
+        is_new = not ours
+        if is_new:
+            if not is_there:
+                db.execute(query(f'CREATE SCHEMA "{schema}"'))
             db.execute(query(f'SET LOCAL search_path = "{schema}", pg_catalog'))
             _create(db, schema)
         if role is not None:
             _grant(db, schema, role)
-    return not is_there
+    return is_new
 
 
 def check(db: Connection) -> str:
     """Return "" if this version can work with the schema, else why not."""
     if _one(db, "SELECT to_regclass('shared') IS NOT NULL") == (False,):
+        role, is_there = _one(
+            db,
+            "SELECT current_user, to_regnamespace("
+            "split_part(current_setting('search_path'), ',', 1)) IS NOT NULL",
+        )
+        if is_there:
+            return (
+                f"the role {role} may not use the cluster's schema:"
+                f" nightshift cluster init DSN --role {role}, as its owner"
+            )
         return "the cluster's schema is not there: nightshift cluster init DSN makes it"
     missing = engine.missing_functions(db)
     if missing:

@@ -6,6 +6,8 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from workers import postgres_dsn
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 # PostgreSQL is away if it does not answer within this time.
@@ -51,9 +53,12 @@ def connect(dsn: str, schema: str) -> Connection:
     one: then the role must have the schema and the limits (`settings_of_role`), and nothing
     is prepared.
 
-    Raises: psycopg.Error.
+    Raises: psycopg.Error, which repeats nothing of a DSN that cannot be read.
     """
-    given = psycopg.conninfo.conninfo_to_dict(dsn)
+    try:
+        given = postgres_dsn.read(dsn)
+    except postgres_dsn.DsnError as error:
+        raise psycopg.OperationalError(f"the DSN: {error}") from None
     chosen = {key: value for key, value in _KEEPALIVE.items() if key not in given}
     db = psycopg.connect(dsn, autocommit=True, prepare_threshold=None, **chosen)
     try:

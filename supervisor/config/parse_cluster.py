@@ -15,7 +15,8 @@ from workers.units import format_duration
 _PATH = ("cluster",)
 _TABLE = {key.name: key for key in CLUSTER_KEYS}
 # It is part of the name of a PostgreSQL schema.
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+NAME_FORM = "a name of at most 31 of a-z, 0-9 and '_' that begins with a letter"
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,57}")
 
 
@@ -37,8 +38,7 @@ def read_cluster(doc: ParseContext, top: Pairs) -> Cluster | None:
             doc.report(key_node, (*_PATH, "postgres"), "is required", hint)
         return None
     values["host"] = values.get("host") or socket.gethostname()
-    schema = "a name of at most 31 of a-z, 0-9 and '_' that begins with a letter"
-    _check(doc, pairs, node, "name", str(values.get("name", "main")), _NAME, schema)
+    _check(doc, pairs, node, "name", str(values.get("name", "main")), NAME, NAME_FORM)
     host = "a name of at most 58 of A-Z, a-z, 0-9, '.', '_' and '-'"
     _check(doc, pairs, node, "host", str(values["host"]), _HOST, host)
     labels = values.get("labels", ())

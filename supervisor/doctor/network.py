@@ -137,10 +137,13 @@ def _server(dsn: str, env: tuple[tuple[str, str], ...], schema: str, jobs: list[
     # Imported late: only this check needs it, and the supervisor itself never does.
     import psycopg
 
+    from workers import postgres_dsn
+
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
     os.environ.update(env)
     try:
+        postgres_dsn.read(dsn)
         with psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_S) as connection:
             if not schema:
                 connection.execute("SELECT 1")
@@ -148,10 +151,9 @@ def _server(dsn: str, env: tuple[tuple[str, str], ...], schema: str, jobs: list[
             row = connection.execute(_RIGHTS, (schema,)).fetchone()
             assert row is not None  # a SELECT without FROM has one row
             return Server(tuple(jobs), "", schema, Rights(*row))
+    except postgres_dsn.DsnError as error:
+        return Server(tuple(jobs), f"its DSN is none: {error}")
     except psycopg.ProgrammingError as error:
-        if error.sqlstate is None:
-            expected = "expected key=value pairs or a postgresql:// URL"
-            return Server(tuple(jobs), f"its DSN is none, {expected}")
         return Server(tuple(jobs), f"refuses: {_line(error)}")
     except psycopg.Error as error:
         return Server(tuple(jobs), f"does not answer: {_line(error)}")

@@ -8,12 +8,14 @@ import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import requests
+import urllib3
 from google.protobuf.message import DecodeError
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -24,13 +26,19 @@ from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 
 from supervisor import __version__
 from supervisor.telemetry.spans import LONGEST_TEXT, Span
+from workers.http_session import Session
+from workers.url_text import is_url
 
 PROTOCOL = "http/protobuf"
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 # Statuses that say that these spans will never be taken; all others may pass.
 _NEVER = (400, 413, 422)
-LARGEST_ANSWER_BYTES = 64 * 1024
+LARGEST_ANSWER_BYTES, LONGEST_ANSWER_S = 64 * 1024, 10.0
 _SDK_LOG = "opentelemetry.exporter.otlp"
+# It repeats headers that it cannot read, which may hold a key.
+_HEADERS_LOG = "opentelemetry.util.re"
+_HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class Outcome(Enum):
@@ -72,17 +80,26 @@ class Exporter:
             if os.environ.get(name, "") not in ("", PROTOCOL):
                 text = f'{name}: expected {PROTOCOL}, got "{os.environ[name]}"'
                 raise ExporterError(text)
+        for name in _ENDPOINTS:
+            # Not shown: its path or query may be a key.
+            if os.environ.get(name) and not is_url(os.environ[name]):
+                raise ExporterError(f"{name}: expected a URL that begins with http or https")
         self._answer = Answer(0, b"")
-        self._words = _LastWords()
+        self._words, refused = _LastWords(), _LastWords()
+        headers_log = logging.getLogger(_HEADERS_LOG)
+        headers_log.handlers, headers_log.propagate = [refused], False
         log = logging.getLogger(_SDK_LOG)
         log.handlers, log.propagate = [self._words], False
-        session = requests.Session()
+        session = Session()
         session.stream = True  # of an answer only LARGEST_ANSWER_BYTES are read
         session.hooks["response"].append(self._remember)
         try:
             self._exporter = OTLPSpanExporter(session=session)
         except (ValueError, OSError) as error:
             raise ExporterError(f"OTEL_EXPORTER_OTLP_...: {error}") from error
+        if refused.text:
+            named = " or ".join(name for name in _HEADERS if os.environ.get(name))
+            raise ExporterError(f"{named}: expected name=value,..., with values URL-encoded")
         self._resource = Resource({})
         self._scope = InstrumentationScope("nightshift", __version__)
 
@@ -122,7 +139,8 @@ class Exporter:
         return Outcome.REFUSED if self._answer.status in _NEVER else Outcome.LATER
 
     def _remember(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        body = response.raw.read(LARGEST_ANSWER_BYTES, decode_content=True)
+        # The status is the answer, also if the rest of it never comes.
+        body = _body(response, time.monotonic() + LONGEST_ANSWER_S)
         self._answer = Answer(response.status_code, body)
         response.close()
 
@@ -143,3 +161,16 @@ class Exporter:
             end_time=span.end_ns,
             instrumentation_scope=self._scope,
         )
+
+
+def _body(response: requests.Response, deadline: float) -> bytes:
+    """Return what has come of the body by the deadline, in monotonic seconds."""
+    found = bytearray()
+    with contextlib.suppress(urllib3.exceptions.HTTPError, OSError, ValueError):
+        # One byte at a time: a larger read waits until it is complete.
+        while len(found) < LARGEST_ANSWER_BYTES and time.monotonic() < deadline:
+            piece = response.raw.read(1, decode_content=True)
+            if not piece:
+                break
+            found += piece
+    return bytes(found)

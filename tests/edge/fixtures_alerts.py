@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-import requests
-
 from supervisor.core import schedule
 from supervisor.core.alert_model import Alert
 from supervisor.core.config_model import Job, Severity
@@ -15,6 +13,7 @@ from supervisor.notifications.call_result import CallResult
 from supervisor.notifications.channel_kind import Message, Target
 from supervisor.notifications.channels import kind_of
 from supervisor.notifications.child.http_call import call
+from workers.http_session import Session
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
 ALERT = Alert(
@@ -42,6 +41,6 @@ def about(alert: Alert = ALERT, **fields: Any) -> AlertContext:
 
 def send(kind: str, url: str, message: Message, **settings: Any) -> CallResult:
     """Send a message as `child/send_alerts.py` does."""
-    with requests.Session() as session:
+    with Session() as session:
         to = Target(url, settings)
         return kind_of(kind).send(to, message, partial(call, session, "POST"))

@@ -57,6 +57,18 @@ def test_what_is_not_accepted_says_why(hook):
     assert "\n" not in answer.cause
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307])
+def test_a_redirect_is_not_followed_and_no_arrival(hook, status):
+    with Webhook() as other:
+        hook.answers(status, {"Location": other.url.replace("127.0.0.1", "localhost")})
+
+        answer = send("apprise", f"{json_url(hook.url)}?+X-Key=k", apprise.test_message("box"))
+
+        assert not answer.ok
+        assert str(status) in answer.cause
+        assert other.calls == []
+
+
 def test_nobody_there_is_a_failure():
     answer = send("apprise", json_url(nobody()), apprise.test_message("box"))
 

@@ -1,12 +1,14 @@
 """A single HTTP call, with a real server and every kind of misbehaviour."""
 
+import base64
+
 import pytest
-import requests
 
 from supervisor.notifications.channel_kind import CallResult
 from supervisor.notifications.child import http_call
 from supervisor.notifications.child.http_call import call
 from tests.webhook import Webhook, nobody
+from workers.http_session import Session
 
 
 @pytest.fixture
@@ -16,7 +18,7 @@ def hook():
 
 
 def post(url):
-    with requests.Session() as session:
+    with Session() as session:
         return call(session, "POST", url, b"{}", {"Content-Type": "application/json"})
 
 
@@ -25,6 +27,64 @@ def test_every_two_hundred_is_an_arrival(hook, status):
     hook.answers(status)
 
     assert post(hook.url).ok
+
+
+def test_a_server_that_says_no_with_a_success_has_not_taken_it(hook):
+    hook.answers(200, body=b'{"ok": false, "error": "channel_not_found"}')
+
+    answer = post(hook.url)
+
+    assert not answer.ok
+    assert answer.cause == (
+        '127.0.0.1 answered 200: {"ok": false, "error": "channel_not_found"}'
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [b'{"ok": true}', b"", b"ok", b"[1]", b"x" * 10**6])
+def test_any_other_success_is_an_arrival(hook, body):
+    hook.answers(200, body=body)
+
+    assert post(hook.url).ok
+
+
+@pytest.fixture
+def netrc(tmp_path, monkeypatch):
+    """Write a .netrc that names a password for every host."""
+    file = tmp_path / "netrc"
+    file.write_text("default login joe password hunter2222\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(file))
+
+
+def test_no_password_of_netrc_is_sent_or_replaces_a_key(hook, netrc):
+    with Session() as session:
+        call(session, "POST", hook.url, b"{}", {"Authorization": "GenieKey k"})
+        call(session, "POST", hook.url, b"{}", {})
+        call(session, "GET", hook.url, None, {})
+
+    sent = [each.headers.get("Authorization") for each in hook.calls]
+    assert sent == ["GenieKey k", None, None]
+
+
+def test_a_password_in_a_url_may_have_any_letters(hook):
+    with Session() as session:
+        url = hook.url.replace("http://", "http://user:gr%C3%B6%C3%9Fe-%F0%9F%94%91@")
+        assert call(session, "POST", url, b"{}", {}).ok
+
+    sent = hook.calls[0].headers["Authorization"].removeprefix("Basic ")
+    assert base64.b64decode(sent) == "user:größe-🔑".encode()
+
+
+def test_a_redirected_heartbeat_takes_no_password_along(hook, netrc):
+    with Webhook() as other:
+        elsewhere = other.url.replace("127.0.0.1", "localhost")
+        hook.answers(302, {"Location": elsewhere})
+        with Session() as session:
+            url = hook.url.replace("http://", "http://user:geheim99@")
+            assert call(session, "GET", url, None, {}).ok
+
+        assert hook.calls[0].headers["Authorization"].startswith("Basic ")
+        assert "Authorization" not in other.calls[0].headers
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Mail by SMTP to a real local server: TLS, STARTTLS, login, refusals."""
 
+import asyncio
+import base64
 import json
 import socket
 import ssl
@@ -25,6 +27,7 @@ class Inbox:
         self.envelopes: list = []
         self.logins: list[tuple[bytes, bytes]] = []
         self.reply = ""
+        self.hangs_at_quit = False
         self.refused: set[str] = set()
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
@@ -43,6 +46,15 @@ class Inbox:
     def login(self, server, session, envelope, mechanism, data):
         self.logins.append((data.login, data.password))
         return AuthResult(success=data.password == b"hunter2222", handled=False)
+
+    def repeats(self, server, session, envelope, mechanism, data):
+        text = base64.b64encode(b"\0" + data.login + b"\0" + data.password).decode()
+        return AuthResult(success=False, handled=False, message=f"535 no: AUTH PLAIN {text}")
+
+    async def handle_QUIT(self, server, session, envelope):  # noqa: N802
+        while self.hangs_at_quit and not server.transport.is_closing():
+            await asyncio.sleep(0.05)
+        return "221 Bye"
 
     def mails(self):
         return [
@@ -276,3 +288,70 @@ def test_secrets_are_masked():
     reported = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
 
     assert "hunter" not in json.dumps(smtp.message(reported, make_mask(["hunter2222"])))
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        *(f"a{end}Bcc: evil@example.org" for end in ("\u2028", "\u2029", "\x85", "\x0b", "\x1c")),
+        "=?utf-8?q?a=0D=0ABcc:_evil@example.org?=",
+        "=?utf-8?b?YQpCY2M6IGV2aWxAZXhhbXBsZS5vcmc=?= x",
+        "=?utf-8?q?=ED=A0=80=00=E2=80=A8?= =?x-unknown?q?=ff?=",
+    ],
+)
+def test_a_subject_of_any_text_is_one_line(serve, inbox, cause):
+    port = serve()
+
+    message = smtp.message(about(replace(ALERT, cause=cause)), str)
+    answer = send("smtp", f"smtp://127.0.0.1:{port}", message, starttls=False, **TO)
+
+    [mail] = inbox.mails()
+    assert answer.ok
+    assert mail["Bcc"] is None
+    assert len(str(mail["Subject"]).splitlines()) == 1
+
+
+def test_a_mail_is_ascii_for_servers_that_take_no_other(serve, inbox):
+    port = serve()
+
+    message = smtp.message(about(output=("größe 🔴",)), str)
+    answer = send("smtp", f"smtp://127.0.0.1:{port}", message, starttls=False, **TO)
+
+    [(_, envelope)] = inbox.envelopes
+    assert answer.ok
+    assert envelope.content.isascii()
+    assert "größe 🔴" in inbox.mails()[0].get_body(("plain",)).get_content()
+
+
+def test_a_password_may_have_any_letters(serve, inbox, trusted):
+    port = serve(tls_context=trusted, authenticator=inbox.login, auth_required=True)
+
+    url = f"smtp://user@127.0.0.1:{port}"
+    answer = send("smtp", url, smtp.test_message("box"), password="größe-🔑", **TO)
+
+    assert inbox.logins == [(b"user", "größe-🔑".encode())]
+    assert answer.cause.startswith("127.0.0.1 answered 535")
+
+
+def test_a_login_that_the_server_repeats_is_not_shown(serve, inbox, trusted):
+    port = serve(tls_context=trusted, authenticator=inbox.repeats, auth_required=True)
+    secret = base64.b64encode(b"\0user\0geheim99").decode()
+
+    url = f"smtp://user:geheim99@127.0.0.1:{port}"
+    answer = send("smtp", url, smtp.test_message("box"), **TO)
+
+    assert answer.refused
+    assert answer.cause == "127.0.0.1 answered 535: no: AUTH PLAIN ***="
+    assert secret not in answer.cause
+
+
+def test_a_mail_that_was_taken_has_arrived_whatever_follows(serve, inbox, monkeypatch):
+    monkeypatch.setattr(smtp, "TIMEOUT_S", 60.0)
+    inbox.hangs_at_quit = True
+    port = serve()
+
+    message = smtp.test_message("box")
+    answer = send("smtp", f"smtp://127.0.0.1:{port}", message, starttls=False, **TO)
+
+    assert answer.ok
+    assert len(inbox.envelopes) == 1

@@ -4,11 +4,13 @@ import socket
 
 import pytest
 
+from supervisor.telemetry import otlp
 from supervisor.telemetry.otlp import Exporter, ExporterError, Outcome
 from supervisor.telemetry.position import Position, PositionError, PositionFile
 from supervisor.telemetry.spans import span_of
 from tests.collector import Collector, attributes
 from tests.edge.test_telemetry_spans import run
+from tests.webhook import Webhook
 
 
 @pytest.fixture
@@ -100,6 +102,26 @@ def test_another_protocol_is_refused_by_name(monkeypatch):
         Exporter()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key: sesame99"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,sesame99"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "ü=sesame99"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector/sesame99"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://collector/sesame99"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://[::1/sesame99"),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named_and_not_shown(monkeypatch, capfd, name, text):
+    monkeypatch.setenv(name, text)
+
+    with pytest.raises(ExporterError, match=f"{name}: expected ") as refused:
+        Exporter()
+
+    assert "sesame" not in f"{refused.value}{''.join(capfd.readouterr())}"
+
+
 def test_the_file_keeps_the_position_and_lets_one_process_use_it(tmp_path):
     path = tmp_path / "position.json"
     position = Position("abc", 12, frozenset({3, 12}))
@@ -128,3 +150,36 @@ def test_a_damaged_file_is_refused_and_left_as_it_is(tmp_path, content):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(PositionError, match="--position names another"):
         PositionFile(tmp_path / "absent" / "position.json")
+
+
+def test_the_collectors_key_is_the_environments_not_one_of_netrc(
+    collector, exporter, tmp_path, monkeypatch
+):
+    file = tmp_path / "netrc"
+    file.write_text("default login joe password hunter2222\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(file))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")
+
+    Exporter().send([SPAN])
+
+    assert collector.headers[0]["authorization"] == "Bearer abc"
+
+
+@pytest.mark.parametrize("body", [b"", b"\x08"], ids=["nothing", "a piece"])
+def test_spans_that_were_taken_are_not_sent_again_whatever_becomes_of_the_answer(
+    exporter, monkeypatch, body
+):
+    with Webhook() as hook:
+        hook.reacts(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + body)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", hook.url)
+
+        assert Exporter().send([SPAN]) is Outcome.SENT
+
+
+def test_no_answer_is_read_for_longer_than_its_limit(collector, exporter, monkeypatch):
+    monkeypatch.setattr(otlp, "LONGEST_ANSWER_S", 0.0)
+    collector.response.partial_success.rejected_spans = 1
+
+    assert exporter.send([SPAN]) is Outcome.SENT
+    assert exporter.rejected == ""

@@ -24,7 +24,8 @@ from workers.backup.places import catalogue
 from workers.backup.places.open_store import open_store
 from workers.backup.places.place import Place
 from workers.backup.places.send import send
-from workers.backup.places.store import NO_PROTECTION, TakenError
+from workers.backup.places.store import NO_PROTECTION, PlaceError, TakenError
+from workers.backup.secondary_copy import carry
 from workers.params import Duration
 
 
@@ -252,3 +253,51 @@ def test_each_part_is_sent_with_its_sha_256_and_small_objects_only_if_the_name_i
     for _, body, headers in (small, *parts):
         sent = base64.b64decode(headers["x-amz-checksum-sha256"])
         assert sent == hashlib.sha256(body).digest()
+
+
+@pytest.mark.parametrize("stem", ["bücher", "日本", "e\u0301", "a\u2028b", "a\x7fb", "\udcff"])
+def test_copies_of_any_name_are_listed_by_sftp(sftp, tmp_path, stem):
+    (tmp_path / "there").mkdir()
+    place = sftp.place(tmp_path / "there")
+    run(a_database(tmp_path / f"{stem}.db", rows=20), tmp_path / "copies")
+    copy = the_copy(tmp_path / "copies")
+
+    sent = [send(copy, read(copy), place, no_step) for _ in range(2)]
+
+    found = catalogue.placed_copies(open_store(place))
+    assert [(one.data, one.backup.state) for one in reversed(found)] == [
+        (data, State.VERIFIED) for data in sent
+    ]
+
+
+@pytest.mark.parametrize("stem", ["\udcff", "a\x7fb"])
+def test_a_name_that_no_object_can_have_is_an_error_of_that_place_alone(s3, tmp_path, stem):
+    place = s3.place(s3.bucket(f"odd{len(stem)}"))
+    run(a_database(tmp_path / f"{stem}.db", rows=20), tmp_path / "copies")
+    copy = the_copy(tmp_path / "copies")
+
+    with pytest.raises(PlaceError, match="write "):
+        send(copy, read(copy), place, no_step)
+
+
+def test_a_local_path_with_a_line_end_is_no_command_of_sftp(sftp, tmp_path):
+    there, here = tmp_path / "there", tmp_path / f"x\n!touch {tmp_path}/made\n"
+    for folder in (there, here):
+        folder.mkdir(parents=True)
+    run(a_database(tmp_path / "shop.db", rows=20), here)
+    copy = the_copy(here)
+
+    with pytest.raises(PlaceError, match="a path has a line end"):
+        send(copy, read(copy), sftp.place(there), no_step)
+
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_plain_copy_in_a_folder_needs_no_receipt_and_an_encrypted_one_does(copy, tmp_path):
+    place = Place(str(tmp_path))
+    carry(copy, read(copy), tmp_path, no_step)
+    (tmp_path / f"{copy.name}.age").write_bytes(b"sealed")
+
+    found = {one.data: one.backup.state for one in catalogue.placed_copies(open_store(place))}
+
+    assert found == {copy.name: State.VERIFIED, f"{copy.name}.age": State.UNVERIFIED}

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from tests.waiting import until
 from tests.webhook import Webhook
 from tests.workers.backup_folder import (
     a_database,
@@ -20,6 +21,7 @@ from tests.workers.backup_folder import (
     the_copy,
 )
 from tests.workers.place_servers import free_port
+from tests.workers.proxy import Proxy, running
 from workers import params
 from workers.backup import Params, verify
 from workers.backup.errors import BackupCancelledError, BackupError
@@ -30,6 +32,7 @@ from workers.backup.places.object_store import is_kept, words
 from workers.backup.places.open_store import open_store
 from workers.backup.places.place import Place
 from workers.backup.places.send import send
+from workers.params import Duration
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +115,47 @@ def test_a_server_that_stops_in_the_middle_is_given_up(sftp, copy, tmp_path):
 
     assert f"{sftp.port}{tmp_path}/far: write big: " in str(failed.value)
     assert not (tmp_path / "far" / "big").exists()
+
+
+@pytest.mark.long
+def test_a_disk_that_stops_behind_a_server_that_answers_is_given_up(sftp, tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "big").write_bytes(os.urandom(40_000_000))
+    stopped = []
+
+    def stop(_done):
+        # The process that writes the file, and not the one that answers for the connection.
+        if not stopped and ours(tmp_path / "far"):
+            stopped.append(_below(sftp.process.pid)[-1])
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    store = open_store(sftp.place(tmp_path / "far", answer=1.0))
+    try:
+        with pytest.raises(BackupError, match="write big: no byte was moved for 4 s"):
+            store.create("big", tmp_path / "big", "", stop)
+        until(lambda: not _using(sftp.config))
+    finally:
+        for child in stopped:
+            os.kill(child, signal.SIGKILL)
+
+    assert not (tmp_path / "far" / "big").exists()
+
+
+@pytest.mark.long
+def test_many_small_files_may_take_their_time_on_a_far_line(sftp, tmp_path):
+    (tmp_path / "far").mkdir()
+    for number in range(40):
+        (tmp_path / "far" / str(number)).write_bytes(b"x")
+    config = tmp_path / "config"
+    config.write_text(f"HostKeyAlias [127.0.0.1]:{sftp.port}\n{sftp.config.read_text()}")
+
+    with running(Proxy(sftp.port, delay_s=0.01)) as far:
+        to = f"sftp://127.0.0.1:{far.port}{tmp_path}/far"
+        found = open_store(Place(to, ssh_config=config, answer=Duration(0.5))).read_small(
+            [str(number) for number in range(40)]
+        )
+
+    assert len(found) == 40
 
 
 def test_a_host_with_another_key_and_a_user_without_one_are_refused(sftp, copy, tmp_path):
@@ -220,6 +264,10 @@ def test_a_run_killed_at_any_moment_leaves_nothing_false(s3, copy):
         ({"to": "/x", "verify": "never"}, 'expected all or parts, got "never"'),
         ({"to": "sftp://h/x", "endpoint": "http://x"}, "endpoint: expected only"),
         ({"to": "s3://b/x", "answer": "1h"}, "answer: expected up to 10m"),
+        ("s3://bucket/a/../b", 'a path without "//"'),
+        ("s3://bucket/a//b", 'a path without "//"'),
+        ("s3://bucket/a%0Ab", "without control characters"),
+        ("sftp://host/a%0A!rm%20b", "without control characters"),
         ({"endpoint": "x"}, "is required"),
         ({"to": "~/x"}, "to: "),
         ({"to": ""}, "to: is empty"),
@@ -281,6 +329,12 @@ def test_azures_words_for_a_wrong_clock_are_known():
     text = "<Code>AuthenticationFailed</Code> Request date header too old: 'Mon, 09 Feb 2026'"
 
     assert words(ValueError(text)).startswith("the clock of this machine is wrong")
+
+
+def _using(config):
+    """Return the processes that were given this configuration of ssh."""
+    found = subprocess.run(["pgrep", "--full", str(config)], capture_output=True, text=True)
+    return found.stdout.split()
 
 
 def _below(pid):

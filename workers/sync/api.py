@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
+from workers.http_session import Session
 from workers.retry_after import retry_after_s
 from workers.sync.source import (
     MAX_DOCUMENT_BYTES,
@@ -80,7 +81,7 @@ class CatalogueApi:
         self._page_size = page_size
         self._cancelled = cancelled
         self._patience = patience
-        self._session = requests.Session()
+        self._session = Session()
         self._session.headers["Accept"] = "application/json"
         if api_key:
             self._session.headers["X-Api-Key"] = api_key

@@ -47,7 +47,10 @@ def init(dsn: str, name: str, role: str | None, upgrade: bool, take: bool) -> in
       nightshift stop && nightshift cluster init DSN --take
     """
     from supervisor.cluster import install, session
+    from supervisor.config.parse_cluster import NAME, NAME_FORM
 
+    if not NAME.fullmatch(name):
+        raise CliError(ExitCode.USAGE, f'--name: expected {NAME_FORM}, got "{name[:63]}"')
     schema = session.schema_of(name)
     with _connected(dsn, name) as db:
         try:
@@ -87,7 +90,8 @@ def status(as_json: bool) -> int:
         return ExitCode.YES if seen.leader else ExitCode.NO
     leader = f"led by {seen.leader} (leader {seen.epoch})" if seen.leader else "nobody leads"
     waits = format_count(seen.waiting, "attempt")
-    echo(f"cluster {seen.name}: {leader}, text {seen.config} of jobs.yaml, {waits} waiting")
+    text = "no text" if seen.config is None else f"text {seen.config}"
+    echo(f"cluster {seen.name}: {leader}, {text} of jobs.yaml, {waits} waiting")
     table = Table("HOST", "STATE", "HEARTBEAT", "RUNS", "TEXT", "LABELS")
     for host in seen.hosts:
         age_s = host.heartbeat_age_seconds

@@ -59,7 +59,8 @@ def send(to: Target, body: Message, post: Post) -> CallResult:
     log = logging.getLogger("apprise")
     log.addHandler(handler)
     log.propagate = False  # its lines name the service, and standard error is no place for that
-    service = apprise.Apprise()
+    # A POST that is redirected becomes a GET without the text, and its answer a success.
+    service = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
     if not service.add(to.url):
         return CallResult(False, "apprise does not know its URL", refused=True)
     is_sent = service.notify(**body, body_format=apprise.NotifyFormat.TEXT)

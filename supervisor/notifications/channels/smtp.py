@@ -4,8 +4,10 @@ smtps:// begins with TLS (RFC 8314), smtp:// changes to it by STARTTLS and sends
 without it, unless `starttls: false` says so. All mails about an incident are one thread.
 """
 
+import base64
 import contextlib
 import html
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -28,9 +30,8 @@ _PORTS = {"smtps": 465, "smtp": 587}
 
 def message(about: AlertContext, mask: Mask) -> Message:
     """Return subject, text and the names of the mail and of its thread."""
-    subject = visible(headline(about.alert), mask).replace("\n", " ")
     return {
-        "subject": cut(subject, MOST_SUBJECT),
+        "subject": cut(visible(headline(about.alert), mask), MOST_SUBJECT),
         "text": lines(about, mask, MOST_TEXT),
         "id": about.message_id,
         "thread": f"{about.service}-incident-{about.alert.incident or 'none'}",
@@ -53,8 +54,11 @@ def send(to: Target, body: Message, post: Post) -> CallResult:
     try:
         with contextlib.closing(_connection(to)) as server:
             server.send_message(_mail(to, body))
+            # The mail has arrived: no answer to QUIT may change that, so none is waited for.
             with contextlib.suppress(OSError, smtplib.SMTPException):
-                server.quit()
+                server.putcmd("quit")
+    except smtplib.SMTPAuthenticationError as error:
+        return _refusal(host, error.smtp_code, error.smtp_error, _words_of_login(to))
     except smtplib.SMTPRecipientsRefused as error:
         code, text = next(iter(error.recipients.values()))
         return _refusal(host, code, text)
@@ -93,13 +97,36 @@ def _connection(to: Target) -> Any:
                 server.starttls(context=tls)
             elif parts.username:
                 raise smtplib.SMTPNotSupportedError("a password is not sent without TLS")
-        password = to.settings.get("password") or unquote(parts.password or "")
         if parts.username:
-            server.login(unquote(parts.username), password)
+            _log_in(server, unquote(parts.username), _password(to))
     except BaseException:
         server.close()
         raise
     return server
+
+
+def _password(to: Target) -> str:
+    password: str = to.settings.get("password") or unquote(urlsplit(to.url).password or "")
+    return password
+
+
+def _log_in(server: Any, user: str, password: str) -> None:
+    """Log in, with a password of any letters if the server takes AUTH PLAIN (RFC 4616)."""
+    import smtplib
+
+    if (user + password).isascii():
+        server.login(user, password)
+        return
+    server.ehlo_or_helo_if_needed()
+    if "PLAIN" not in server.esmtp_features.get("auth", "").upper().split():
+        raise smtplib.SMTPNotSupportedError("without AUTH PLAIN a password has to be ASCII")
+    code, said = server.docmd("AUTH", f"PLAIN {_base64(f'{chr(0)}{user}{chr(0)}{password}')}")
+    if code not in (235, 503):
+        raise smtplib.SMTPAuthenticationError(code, said)
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode(errors="surrogateescape")).decode()
 
 
 def _mail(to: Target, body: Message) -> Any:
@@ -107,7 +134,7 @@ def _mail(to: Target, body: Message) -> Any:
     from email.utils import formatdate, make_msgid
 
     mail = EmailMessage()
-    mail["Subject"] = body["subject"]
+    mail["Subject"] = _one_line(body["subject"])
     mail["From"] = to.settings["from"]
     mail["To"] = ", ".join(to.settings["to"])
     mail["Date"] = formatdate(localtime=True)
@@ -117,20 +144,41 @@ def _mail(to: Target, body: Message) -> Any:
     if body["thread"]:
         mail["References"] = f"<{body['thread']}@{domain}>"
     text = _sendable(body["text"])
-    mail.set_content(text + "\n")
-    shown = html.escape(text)
-    mail.add_alternative(f"<html><body><pre>{shown}</pre></body></html>\n", subtype="html")
+    # Not as 8-bit text: a server need not take it (RFC 6152).
+    mail.set_content(text + "\n", cte="quoted-printable")
+    shown = f"<html><body><pre>{html.escape(text)}</pre></body></html>\n"
+    mail.add_alternative(shown, subtype="html", cte="quoted-printable")
     return mail
+
+
+def _one_line(text: str) -> str:
+    """Return the text as one line that no reader of headers decodes.
+
+    Python's `email` decodes an encoded word (RFC 2047) in a text, with the line ends in it.
+    """
+    return " ".join(text.split()).replace("=?", "= ?")
 
 
 def _sendable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _refusal(host: str, code: int, said: bytes | str) -> CallResult:
+def _refusal(host: str, code: int, said: bytes | str, hidden: Iterable[str] = ()) -> CallResult:
     text = said.decode(errors="replace") if isinstance(said, bytes) else said
+    for word in hidden:
+        text = text.replace(word, "***")
     cause = f"{host} answered {code}: {' '.join(text.split())[:MOST_CAUSE]}"
     return CallResult(False, cause, refused=code >= 500)
+
+
+def _words_of_login(to: Target) -> Iterator[str]:
+    """Yield what a login sends, longest first: a server may repeat it.
+
+    The supervisor masks the password, but does not know its base64.
+    """
+    user, password = unquote(urlsplit(to.url).username or ""), _password(to)
+    for word in filter(None, (f"\0{user}\0{password}", password)):
+        yield _base64(word).rstrip("=")
 
 
 KIND = ChannelKind(message, test_message, send)

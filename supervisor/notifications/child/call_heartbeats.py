@@ -14,11 +14,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import requests
-
 from supervisor.notifications.call_result import CallResult
 from supervisor.notifications.child.http_call import call
 from supervisor.notifications.child.messages import AGAIN, ANSWERED, CALL_S, RETRY_AFTER
+from workers.http_session import Session
 from workers.report import Report
 
 THREADS = 8
@@ -84,7 +83,7 @@ class HeartbeatCaller:
 
     def _call(self, wanted: dict[str, Any]) -> CallResult:
         if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
+            self._local.session = Session()
             # The server closes idle connections between heartbeats; reusing one would fail.
             self._local.session.headers["Connection"] = "close"
         url, body = wanted["url"], wanted["body"]

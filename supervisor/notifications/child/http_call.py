@@ -6,6 +6,7 @@ body of the response, which the supervisor masks.
 
 import contextlib
 import http.client
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ from workers.retry_after import retry_after_s
 CONNECT_S = 5.0
 READ_S = 10.0
 QUOTED_BYTES = 200
+# https://docs.slack.dev/apis/web-api/#responses
+_REFUSAL = re.compile(r'\{\s*"ok"\s*:\s*false\b')
 
 
 def call(
@@ -60,7 +63,8 @@ def _host(url: str) -> str:
 def _meaning(response: requests.Response, host: str) -> CallResult:
     status = response.status_code
     if 200 <= status < 300:
-        return CallResult(True)
+        said = _refusal(response)
+        return CallResult(not said, f"{host} answered {status}: {said}" if said else "")
     cause = f"{host} answered {status}"
     if 300 <= status < 400:
         return CallResult(False, f"{cause}: it has moved", refused=True)
@@ -72,6 +76,18 @@ def _meaning(response: requests.Response, host: str) -> CallResult:
     return CallResult(
         False, cause, retry_after, refused=True, is_bad_request=status in (400, 413, 422)
     )
+
+
+def _refusal(response: requests.Response) -> str:
+    """Return the answer of a server that refuses with a 2xx, as Slack's API does; or "".
+
+    An answer that does not come, or does not say so, changes nothing: a 2xx is an arrival.
+    """
+    length = response.raw.length_remaining
+    if length is not None and not 0 < length <= QUOTED_BYTES:
+        return ""
+    said = _quoted(response)
+    return said if _REFUSAL.match(said) else ""
 
 
 def _quoted(response: requests.Response) -> str:

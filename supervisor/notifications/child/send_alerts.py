@@ -5,21 +5,22 @@ and the error text is the cause. The error is permanent if the channel refuses.
 """
 
 import functools
+import os
 import signal
 from typing import Any
-
-import requests
 
 from supervisor.notifications.channel_kind import Target
 from supervisor.notifications.channels import kind_of
 from supervisor.notifications.child.http_call import call
 from supervisor.notifications.child.messages import CALL_S, DELIVERED, RETRY_AFTER
+from workers.http_session import Session
 from workers.report import Report
 
 
 def run(params: dict[str, Any], report: Report) -> None:
     """Send `messages` to `url`, one after another, as the kind of channel does it."""
-    post = functools.partial(call, requests.Session(), "POST")
+    os.environ["NETRC"] = os.devnull  # for the requests of apprise; ours take nothing of it
+    post = functools.partial(call, Session(), "POST")
     kind, target = kind_of(params["kind"]), Target(params["url"], params["settings"])
     for count, message in enumerate(params["messages"], 1):
         signal.alarm(CALL_S)

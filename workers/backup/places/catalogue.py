@@ -1,7 +1,8 @@
 """List the copies in a place with their state, from names, sizes and what stands beside them.
 
 One listing and a few small objects a copy; no content is read. `verified` means: a manifest
-of ours names the data, its size is as written, and a receipt says that it was read back.
+of ours names the data, its size is as written, and a receipt says that it was read back. A
+plain copy in a mounted folder needs none: it was read back before it got its name.
 """
 
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ def placed_copies(store: Store) -> list[PlacedCopy]:
     found = [data for data in sizes if object_names.copy_of(data)]
     beside = [f"{data}{end}" for data in found for end in (MANIFEST, VERIFIED, DAMAGED)]
     contents = store.read_small([name for name in beside if name in sizes])
-    copies = [_placed(store.label, data, sizes, contents) for data in found]
+    copies = [_placed(store, data, sizes, contents) for data in found]
     return sorted(copies, key=lambda one: (one.backup.order, one.data), reverse=True)
 
 
@@ -60,7 +61,7 @@ def newest_by_name(store: Store, stem: str, now: datetime) -> datetime | None:
 
 
 def _placed(
-    label: str, data: str, sizes: Mapping[str, int], contents: Mapping[str, bytes]
+    store: Store, data: str, sizes: Mapping[str, int], contents: Mapping[str, bytes]
 ) -> PlacedCopy:
     copy = object_names.copy_of(data)
     named = filenames.parse(copy)
@@ -75,7 +76,7 @@ def _placed(
         state=State.UNVERIFIED,
         why="no manifest beside it: nothing proves it",
         kept=f"{data}{KEEP}" in sizes,
-        place=label,
+        place=store.label,
     )
     content = contents.get(f"{data}{MANIFEST}")
     if content is None:
@@ -86,7 +87,8 @@ def _placed(
         damaged = replace(backup, state=State.DAMAGED, why=f"its manifest {error}"[:_LONGEST_WHY])
         return PlacedCopy(damaged, data, None)
     taken_at = min(named.taken_at, found.taken_at) if found.name_is_later else named.taken_at
-    state, why = _judged(found, sizes[data], contents)
+    needs_receipt = data.endswith(object_names.AGE) or not store.proves_first
+    state, why = _judged(found, sizes[data], contents, needs_receipt)
     known = replace(
         backup,
         source=found.source,
@@ -98,7 +100,9 @@ def _placed(
     return PlacedCopy(known, data, found)
 
 
-def _judged(found: Described, size_bytes: int, contents: Mapping[str, bytes]) -> tuple[State, str]:
+def _judged(
+    found: Described, size_bytes: int, contents: Mapping[str, bytes], needs_receipt: bool
+) -> tuple[State, str]:
     """Return the state of data with a manifest, and the reason, empty if verified."""
     if size_bytes != found.size_bytes:
         return State.DAMAGED, f"has {size_bytes} bytes, expected {found.size_bytes}"
@@ -106,6 +110,8 @@ def _judged(found: Described, size_bytes: int, contents: Mapping[str, bytes]) ->
         said = finding[:_LONGEST_WHY].decode(errors="replace").strip()
         return State.DAMAGED, said or "has a finding against it"
     content = contents.get(f"{found.data}{VERIFIED}")
+    if content is None and not needs_receipt:
+        return State.VERIFIED, ""
     if content is None:
         return State.UNVERIFIED, "it was not read back after it was sent"
     try:

@@ -26,6 +26,8 @@ from workers.regular_file import MissingFileError, UnreadableFileError, read_reg
 class FolderStore:
     """A folder; a link to a finished file is what creates a name."""
 
+    proves_first = True
+
     def __init__(self, place: Place) -> None:
         self.label = place.to
         self._folder = place.folder

@@ -14,8 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Literal
 
-import requests
-
 from workers.backup.places.place import Kind, Place
 from workers.backup.places.protection import of_headers
 from workers.backup.places.store import (
@@ -28,6 +26,7 @@ from workers.backup.places.store import (
     Step,
     TakenError,
 )
+from workers.http_session import Session
 from workers.units import format_duration
 
 # S3 takes 5 MiB to 5 GiB a part and 10,000 parts.
@@ -48,6 +47,8 @@ _KEPT = re.compile(r"object.?lock|retention|immutab|\bWORM\b|legal.?hold", re.IG
 
 class ObjectStore:
     """A bucket or container, below a path."""
+
+    proves_first = False
 
     def __init__(self, place: Place) -> None:
         self.label, self._answer_s = place.to, place.answer
@@ -132,7 +133,8 @@ class ObjectStore:
         try:
             url = self._obstore.sign(self._store, self._signed_method, name, _SIGNED_FOR)
             limits_s = (min(_CONNECT_S, self._answer_s), self._answer_s)
-            answer = requests.head(url, timeout=limits_s, allow_redirects=False)
+            with Session() as session:
+                answer = session.head(url, timeout=limits_s, allow_redirects=False)
         except (self._exceptions.BaseError, OSError, ValueError):
             return NO_PROTECTION  # the URL, which is as good as a key, is in its text
         return of_headers(answer.headers) if answer.status_code == 200 else NO_PROTECTION
@@ -161,6 +163,10 @@ class ObjectStore:
             if doing.startswith("read") and "NoSuchBucket" not in str(error):
                 raise
             raise PlaceError(self.label, f"{doing}: {words(error)}") from error
+        except TypeError as error:
+            # The library's word for a name that it cannot encode.
+            what = "the name of an object has only UTF-8 and no control characters"
+            raise PlaceError(self.label, f"{doing}: {what}", permanent=True) from error
         except (self._exceptions.BaseError, OSError, ValueError) as error:
             locked = doing.startswith("delete") and is_kept(str(error))
             kind = LockedError if locked else PlaceError

@@ -117,6 +117,11 @@ class Place:
             raise ValueError(f"to: expected {scheme}://name/path")
         if parts.password is not None:
             raise ValueError("to: expected no password; SFTP uses keys, S3 secret_access_key")
+        names = unquote(parts.path).strip("/").split("/")
+        if any(ord(letter) < 32 or ord(letter) == 127 for letter in "".join(names)):
+            raise ValueError("to: expected a path without control characters")
+        if kind is not Kind.SFTP and {"..", "."} & set(names) | {""} & set(names[1:]):
+            raise ValueError('to: expected a path without "//", "/./" and "/../"')
         if kind is not Kind.SFTP and (parts.port is not None or parts.username):
             raise ValueError("to: expected no user and no port; `endpoint` names the server")
         return kind

@@ -8,6 +8,7 @@ unknown host is an error.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,15 +31,19 @@ from workers.backup.stream import BLOCK_BYTES
 
 # `ls -ln`, as OpenSSH's program writes it; only plain files.
 _LINE = re.compile(r"-\S{9,10}\s+\S+\s+\S+\s+\S+\s+([0-9]+)\s+\S+\s+\S+\s+\S+ (.+)")
+# Its form of a byte that the locale cannot show: in C, each that is not ASCII.
+_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 _SAFE = re.compile(r"[A-Za-z0-9._/@+,:=-]")
 _LONGEST = 300
 _LOOK_EVERY_S = 0.1
-# The slowest line on which a transfer may go on.
-_SLOWEST_BYTES_A_SECOND = 16 * 1024
+# The slowest line on which a transfer may go on, and the slowest disk at its other end.
+_SLOWEST_BYTES_A_SECOND, _SLOWEST_DISK_BYTES_A_SECOND = 16 * 1024, 10 << 20
 
 
 class SftpStore:
     """A folder of another machine."""
+
+    proves_first = False
 
     def __init__(self, place: Place, environ: Mapping[str, str]) -> None:
         self.label, self._answer_s, self._path = place.to, float(place.answer), place.path
@@ -70,7 +75,7 @@ class SftpStore:
         """Return the plain files of the folder."""
         said = self._batch("list", ["@ls -lna"])
         found = (_LINE.fullmatch(line) for line in said.split("\n"))
-        return [Entry(one[2], int(one[1])) for one in found if one]
+        return [Entry(_name(one[2]), int(one[1])) for one in found if one]
 
     def create(self, name: str, file: Path, sha256: str, step: Step) -> None:
         """See `Store.create`."""
@@ -137,18 +142,26 @@ class SftpStore:
     ) -> str:
         """Run a batch in the folder and return what it printed; check: may raise to cancel."""
         enter = [f"@cd {quoted(self._path)}"] if self._path else []
-        limit_s = 4 * self._answer_s + size_bytes / _SLOWEST_BYTES_A_SECOND
+        if any(end in line for line in (*enter, *lines) for end in "\n\r\0"):
+            raise PlaceError(self.label, f"{doing}: a path has a line end, which sftp cannot take")
         with tempfile.TemporaryFile() as batch, tempfile.TemporaryFile() as said:
             batch.write("\n".join([*enter, *lines, ""]).encode(errors="surrogateescape"))
             batch.seek(0)
             with tempfile.TemporaryFile() as errors:
+                # A group of its own: its ssh would wait for the other end for good.
                 process = subprocess.Popen(
-                    self._command, stdin=batch, stdout=said, stderr=errors, env=self._environ
+                    self._command,
+                    stdin=batch,
+                    stdout=said,
+                    stderr=errors,
+                    env=self._environ,
+                    start_new_session=True,
                 )
                 try:
-                    status = self._ended(process, doing, limit_s, check)
+                    status = self._ended(process, doing, size_bytes, len(lines), check)
                 finally:
-                    process.kill()
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
                 if status:
                     errors.seek(0)
@@ -160,17 +173,35 @@ class SftpStore:
         self,
         process: subprocess.Popen[bytes],
         doing: str,
-        limit_s: float,
+        size_bytes: int,
+        steps: int,
         check: Callable[[], None],
     ) -> int:
-        deadline = monotonic() + limit_s
+        """Wait for the end; of what the other end does, only the moved bytes can be seen."""
+        silence_s = 4 * self._answer_s
+        limit_s = silence_s + steps * self._answer_s + size_bytes / _SLOWEST_BYTES_A_SECOND
+        began = moved_at = monotonic()
+        moved = 0
         while True:
             try:
                 return process.wait(_LOOK_EVERY_S)
             except subprocess.TimeoutExpired:
                 check()
-            if monotonic() >= deadline:
+            now, before, moved = monotonic(), moved, _moved_bytes(process.pid)
+            moved_at = now if moved != before else moved_at
+            # When all has been sent, the other end writes it to its disk.
+            is_sent = moved >= 2 * size_bytes
+            longest_s = silence_s + (size_bytes / _SLOWEST_DISK_BYTES_A_SECOND if is_sent else 0)
+            if now - moved_at >= longest_s:
+                raise PlaceError(self.label, f"{doing}: no byte was moved for {longest_s:.0f} s")
+            if now - began >= limit_s:
                 raise PlaceError(self.label, f"{doing}: no end after {limit_s:.0f} s")
+
+
+def _name(shown: str) -> str:
+    """Return the name that `ls` shows; a backslash is in no name of ours."""
+    plain = _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), os.fsencode(shown))
+    return os.fsdecode(plain)
 
 
 def quoted(name: str) -> str:
@@ -180,6 +211,15 @@ def quoted(name: str) -> str:
     return "".join(
         letter if _SAFE.match(letter) or ord(letter) > 127 else f"\\{letter}" for letter in plain
     )
+
+
+def _moved_bytes(pid: int) -> int:
+    """Return what a process has read and written, each byte of a transfer twice."""
+    try:
+        said = Path(f"/proc/{pid}/io").read_text()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in said.splitlines()[:2])
 
 
 def _words(said: bytes, status: int) -> str:

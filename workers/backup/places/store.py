@@ -66,10 +66,12 @@ NO_PROTECTION = Protection()
 class Store(Protocol):
     """An open place. Every method raises PlaceError; a wait for it ends by `Place.answer`.
 
-    label: the place's name for people.
+    label: the place's name for people. proves_first: whether a plain copy gets its name only
+    when it was read back (`secondary_copy`), and so needs no receipt.
     """
 
     label: str
+    proves_first: bool
 
     def entries(self) -> list[Entry]:
         """Return the objects directly in the place."""
