@@ -86,6 +86,21 @@ def list_backups(folder: Path) -> list[Backup]:
     return sorted((_backup(path) for path in paths), key=lambda one: one.order, reverse=True)
 
 
+def copies_of(database: Path, backups: Sequence[Backup], stem: str) -> list[Backup]:
+    """Return the copies called `stem`, except those of another database of that name.
+
+    A source that is not on this machine may be the same database under another path, as in a
+    container.
+    """
+    own = os.path.abspath(database)
+    others = {
+        one.source
+        for one in backups
+        if one.source not in ("", own) and _is_another_file(one.source, own)
+    }
+    return [one for one in backups if one.stem == stem and one.source not in others]
+
+
 def removable(backups: Sequence[Backup], directory: Path) -> str:
     """Return which old verified copies may be removed safely, as text.
 
@@ -135,6 +150,14 @@ def _backup(path: Path) -> Backup:
         why=why,
         kept=os.path.lexists(f"{path}{filenames.KEEP}"),
     )
+
+
+def _is_another_file(source: str, database: str) -> bool:
+    """Return whether both exist and are different files."""
+    try:
+        return not os.path.samefile(source, database)
+    except (OSError, ValueError):
+        return False
 
 
 def _size(path: Path) -> int:
