@@ -130,7 +130,7 @@ def _backup(path: Path) -> Backup:
         manifest = read(path)
         source, database_bytes = manifest.source, manifest.database_size_bytes
         if manifest.name_is_later:
-            taken_at = min(taken_at, datetime.fromisoformat(manifest.taken_at).astimezone(UTC))
+            taken_at = min(taken_at, _instant(path, manifest.taken_at))
         if finding := marks.read_mark(path):
             state, why = State.DAMAGED, finding[:300]
     except DamagedBackupError as damaged:
@@ -158,6 +158,13 @@ def _is_another_file(source: str, database: str) -> bool:
         return not os.path.samefile(source, database)
     except (OSError, ValueError):
         return False
+
+
+def _instant(path: Path, text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise DamagedBackupError(path, f"has a time that is none: {text[:40]!r}") from error
 
 
 def _size(path: Path) -> int:
