@@ -214,16 +214,16 @@ def test_copies_of_another_database_do_not_count(path, copies):
 
 
 def test_copies_of_another_database_with_the_same_name_do_not_count(path, copies, tmp_path):
-    twin = tmp_path / "twin" / path.name
-    twin.parent.mkdir()
-    twin.write_bytes(path.read_bytes())
+    other = tmp_path / "other" / path.name
+    other.parent.mkdir()
+    other.write_bytes(path.read_bytes())
 
-    assert "there is no verified backup: none of cards in" in failure(twin, copies)
-    asked = {"database": str(twin), "copies": [str(copies)], "limits": GENEROUS}
+    assert "there is no verified backup: none of cards in" in failure(other, copies)
+    asked = {"database": str(other), "copies": [str(copies)], "limits": GENEROUS}
     with pytest.raises(WorkerError, match="there is no verified copy in"):
         health.run(params.parse(health.Params, asked), a_report())
-    run(twin, copies)
-    assert measured(twin, copies)["score"] == 100
+    run(other, copies)
+    assert measured(other, copies)["score"] == 100
     assert measured(path, copies)["score"] == 100
 
 

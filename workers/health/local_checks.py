@@ -20,6 +20,7 @@ from workers import backup, sqlite, virtual_tables
 from workers.backup import filenames, introspection, listing, lock_wait, preflight
 from workers.backup.errors import BackupError
 from workers.backup.settings import resolve
+from workers.file_length import refuse_cut_short
 from workers.health.evaluation import Limits
 from workers.health.measurements import (
     Database,
@@ -103,6 +104,7 @@ def of_database(path: Path, limits: Limits, check: Check) -> Iterator[Measure]:
         with closing(lock_wait.open_when_free(path, in_time)) as connection:
             connection.execute("PRAGMA query_only = ON")
             lock_wait.begin_reading(connection, in_time)
+            refuse_cut_short(path, connection)
             measured = list(_of_content(path, connection, limits, check))
     except LateError:
         yield Database(path, _kept(limits.answer))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workers import sqlite
+from workers.file_length import refuse_cut_short
 from workers.sqlite import DatabaseError, transaction
 from workers.sqlite_connection import connect
 from workers.sync import schema
@@ -246,6 +247,7 @@ def _require_folder(path: Path) -> None:
 
 def _prepare(path: Path, connection: sqlite3.Connection, new: bool) -> None:
     try:
+        refuse_cut_short(path, connection)
         _refuse_misfits(path, connection)
         # An existing database keeps its owner's journal mode. WAL lets readers
         # continue while a set is written, and syncs once per checkpoint
