@@ -160,3 +160,16 @@ def test_a_name_in_other_letters_is_the_same_name(params, statement, words, work
     assert failed.permanent
     assert words in failed.error
     assert params.database.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["WITHOUT ROWID", "STRICT"])
+def test_every_kind_of_table_with_our_columns_takes_the_cards(catalogue, params, kind):
+    declare(params.database, f"{schema.CARDS} {kind}", f"{schema.SETS} {kind}")
+    missing_sets(params, a_report())
+
+    first = missing_cards(params, a_report())
+    catalogue.write_cards("old1", [a_card("old1", "1", name="Other")])
+    second = missing_cards(pruning(params), a_report())
+
+    assert first["cards_added"] == 4
+    assert (second["cards_changed"], second["pruned"]) == (1, 1)

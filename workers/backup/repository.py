@@ -5,6 +5,7 @@ disappears by one rename, before any of them is removed. In between there is `<c
 which is not a backup. Only the holder of the lock may sweep.
 """
 
+import errno
 import math
 import os
 import stat
@@ -23,15 +24,22 @@ from workers.lock_file import HeldError
 
 # With the lock held, age is ignored: after a clock was set back, leftovers look young.
 ANY_AGE_S = -math.inf
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 def existing(folder: Path) -> Path:
     """Return `folder` if it is a folder.
 
     Raises:
-        BackupError: it does not exist (unmounted disk?) or is not a folder.
+        BackupError: it does not exist (unmounted disk?), is not a folder or cannot be looked at.
     """
-    if not folder.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
+    except OSError as error:
+        if error.errno not in _NOT_THERE:
+            raise from_os_error(f"look at folder {folder}", folder, error) from error
+        is_folder = False
+    if not is_folder:
         what = "is no folder" if os.path.lexists(folder) else "does not exist"
         hint = "is its disk mounted? It is never created here"
         raise BackupError(f"folder {folder} {what}; {hint}")

@@ -37,7 +37,7 @@ _UPDATE_CARD = _update("pokemon_cards", CARD_COLUMNS)
 _ALL_SETS = f"SELECT {', '.join(SET_COLUMNS)} FROM pokemon_card_sets"
 # A table that was there may have another collation, in which two sets have one id.
 _OF_SET = "set_id COLLATE BINARY = ?"
-_CARDS_OF = f"SELECT {', '.join(CARD_COLUMNS)} FROM pokemon_cards WHERE {_OF_SET} ORDER BY rowid"
+_CARDS_OF = f"SELECT {', '.join(CARD_COLUMNS)} FROM pokemon_cards WHERE {_OF_SET}"
 _COUNTS = """
 SELECT sets.id, COALESCE(cards.entries, 0) FROM pokemon_card_sets AS sets LEFT JOIN (
     SELECT set_id, COUNT(*) AS entries FROM pokemon_cards GROUP BY set_id COLLATE BINARY
@@ -140,7 +140,7 @@ def card_counts(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def cards_of(connection: sqlite3.Connection, set_id: str) -> dict[str, Row]:
-    """Return the rows of CARD_COLUMNS of a set by id, in order of insertion."""
+    """Return the rows of CARD_COLUMNS of a set by id."""
     return {_id(row[0]): row for row in connection.execute(_CARDS_OF, (set_id,))}
 
 
@@ -239,7 +239,12 @@ def _made(path: Path) -> bool:
 
 def _require_folder(path: Path) -> None:
     folder = path.absolute().parent
-    if not folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except OSError as error:
+        reason = f"cannot be opened: its folder {folder}: {error.strerror}"
+        raise DatabaseError(path, reason, permanent=True) from error
+    if not is_folder:
         raise DatabaseError(
             path, f"cannot be opened: its folder {folder} does not exist", permanent=True
         )
