@@ -420,6 +420,12 @@ def test_an_empty_schema_is_named_as_the_mistake_it_is(tmp_path):
         Params(tmp_path / "a.db", schema="")
 
 
+@pytest.mark.parametrize("schema", ["information_schema", "pg_catalog", "pg_temp", "pg_x"])
+def test_a_schema_of_postgresql_itself_is_no_place_for_a_replica(tmp_path, schema):
+    with pytest.raises(ValueError, match="schema: expected a schema of your own"):
+        Params(tmp_path / "a.db", schema=schema)
+
+
 @BOTH
 def test_an_identity_of_the_target_takes_the_keys_of_the_source(capture, tmp_path, postgres):
     path = a_source(

@@ -5,7 +5,6 @@ disappears by one rename, before any of them is removed. In between there is `<c
 which is not a backup. Only the holder of the lock may sweep.
 """
 
-import errno
 import math
 import os
 import stat
@@ -24,7 +23,6 @@ from workers.lock_file import HeldError
 
 # With the lock held, age is ignored: after a clock was set back, leftovers look young.
 ANY_AGE_S = -math.inf
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 def existing(folder: Path) -> Path:
@@ -34,11 +32,9 @@ def existing(folder: Path) -> Path:
         BackupError: it does not exist (unmounted disk?), is not a folder or cannot be looked at.
     """
     try:
-        is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
+        is_folder = folder.is_dir()
     except OSError as error:
-        if error.errno not in _NOT_THERE:
-            raise from_os_error(f"look at folder {folder}", folder, error) from error
-        is_folder = False
+        raise from_os_error(f"look at folder {folder}", folder, error) from error
     if not is_folder:
         what = "is no folder" if os.path.lexists(folder) else "does not exist"
         hint = "is its disk mounted? It is never created here"
