@@ -1,6 +1,7 @@
 """Health of real files: each problem is created, then detected."""
 
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -210,6 +211,45 @@ def test_copies_of_another_database_do_not_count(path, copies):
     other.write_bytes(path.read_bytes())
 
     assert "there is no verified backup: none of other in" in failure(other, copies)
+
+
+def test_copies_of_another_database_with_the_same_name_do_not_count(path, copies, tmp_path):
+    other = tmp_path / "other" / path.name
+    other.parent.mkdir()
+    other.write_bytes(path.read_bytes())
+
+    assert "there is no verified backup: none of cards in" in failure(other, copies)
+    asked = {"database": str(other), "copies": [str(copies)], "limits": GENEROUS}
+    with pytest.raises(WorkerError, match="there is no verified copy in"):
+        health.run(params.parse(health.Params, asked), a_report())
+    run(other, copies)
+    assert measured(other, copies)["score"] == 100
+    assert measured(path, copies)["score"] == 100
+
+
+def test_copies_of_the_same_database_under_another_path_count(path, copies, tmp_path):
+    link = tmp_path / "link" / path.name
+    link.parent.mkdir()
+    link.symlink_to(path)
+    moved = tmp_path / "moved" / path.name
+    moved.parent.mkdir()
+
+    assert measured(link, copies)["score"] == 100
+    path.rename(moved)
+    assert measured(moved, copies)["score"] == 100
+
+
+def test_large_rows_are_sampled_one_at_a_time(path):
+    execute(path, "CREATE TABLE aaa (picture BLOB)")
+    execute(path, f"INSERT INTO aaa VALUES {', '.join(['(zeroblob(4000000))'] * 20)}")
+    tracemalloc.start()
+    try:
+        measured(path)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < 20_000_000
 
 
 def test_a_folder_of_copies_that_is_not_mounted_is_critical(path, tmp_path):

@@ -150,6 +150,36 @@ def test_a_lagging_replica_is_degraded(path, postgres):
     assert result["complaints"].endswith("old, expected at most 2d")
 
 
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        ("now() + interval '9 days'", "replication is dated "),
+        ("'infinity'", "replication cannot be judged: "),
+    ],
+)
+def test_a_replica_dated_in_the_future_is_not_taken_for_fresh(path, postgres, moment, words):
+    with psycopg.connect(postgres) as target:
+        target.execute(STATE)
+        target.execute(f"INSERT INTO nightshift_replication VALUES ({moment})")
+
+    result = measured(path, postgres=postgres, replication=True)
+
+    assert (result["score"], result["word"]) == (95, "degraded")
+    assert result["complaints"].startswith(words)
+    assert "replication_lag_seconds" not in result
+
+
+def test_a_table_of_another_program_with_our_name_is_no_silence_of_the_server(path, postgres):
+    with psycopg.connect(postgres) as target:
+        target.execute("CREATE TABLE nightshift_replication (snapshot_at text)")
+        target.execute("INSERT INTO nightshift_replication VALUES ('last week')")
+
+    result = measured(path, postgres=postgres, replication=True)
+
+    assert result["complaints"].startswith("replication cannot be judged: ")
+    assert "postgres_latency_seconds" in result
+
+
 @pytest.mark.parametrize("table", ["", STATE, "CREATE TABLE nightshift_replication (a int)"])
 def test_a_replica_that_was_never_written_is_degraded(path, postgres, table):
     with psycopg.connect(postgres) as target:
@@ -183,3 +213,11 @@ def test_pages_that_are_silent_or_refuse_are_named(path):
     assert f"http://127.0.0.1:{port}/a gave no answer for 0.3s" in result["complaints"]
     assert f"http://127.0.0.1:{refusing}/b cannot be connected to" in result["complaints"]
     assert "sesame" not in str(result)
+
+
+def test_certificates_that_are_not_there_are_not_called_silence(path, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file")
+
+    result = measured(path, http=["https://127.0.0.1:1/a"])
+
+    assert result["complaints"] == "https://127.0.0.1:1/a cannot be asked (OSError)"

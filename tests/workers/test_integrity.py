@@ -185,6 +185,14 @@ def test_a_database_without_cards_gets_the_generic_checks_and_says_so(tmp_path):
     assert "no tables of sync are here" in logged(received)
 
 
+def test_card_tables_named_in_other_letters_are_checked(path):
+    execute(path, "ALTER TABLE pokemon_cards RENAME TO moved")
+    execute(path, "ALTER TABLE moved RENAME TO Pokemon_Cards")
+    execute(path, "UPDATE Pokemon_Cards SET attacks = 'none' WHERE id = 'new1-1'")
+
+    assert "fields that hold no JSON: 1" in failure(path).error
+
+
 def test_half_of_the_card_tables_is_a_warning(path):
     execute(path, "DROP TABLE pokemon_card_sets")
     execute(path, "ALTER TABLE pokemon_cards DROP COLUMN attacks")

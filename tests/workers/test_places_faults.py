@@ -307,6 +307,7 @@ server's time is too large.</Message><RequestTime>20260209T010203Z</RequestTime>
     [
         ("<ServerTime>2001-02-03T04:05:06Z</ServerTime>", "there 2001-02-03 04:05 UTC"),
         ("<ServerTime>soon</ServerTime>", "set it (timedatectl)"),
+        ("<ServerTime>0001-01-01T00:00:00+14:00</ServerTime>", "set it (timedatectl)"),
         ("", "set it (timedatectl)"),
     ],
 )

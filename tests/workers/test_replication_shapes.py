@@ -368,3 +368,9 @@ def test_our_own_tables_are_left_out_in_silence(capture, tmp_path, postgres):
 def test_an_empty_schema_is_named_as_the_mistake_it_is(tmp_path):
     with pytest.raises(ValueError, match=r'schema: expected the name of a schema .*, got ""'):
         Params(tmp_path / "a.db", schema="")
+
+
+@pytest.mark.parametrize("schema", ["information_schema", "pg_catalog", "pg_temp", "pg_x"])
+def test_a_schema_of_postgresql_itself_is_no_place_for_a_replica(tmp_path, schema):
+    with pytest.raises(ValueError, match="schema: expected a schema of your own"):
+        Params(tmp_path / "a.db", schema=schema)

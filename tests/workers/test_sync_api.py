@@ -1,8 +1,9 @@
 """Sync from a catalogue behind a local HTTP server."""
 
 import socket
+import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -250,3 +251,93 @@ def test_a_server_that_went_away_is_not_asked_for_every_set(params, served):
     assert [query["q"] for path, query, _ in served.asked if path == "/v2/cards"] == [
         f"set.id:s{number}" for number in (5, 4, 3)
     ]
+
+
+def test_pages_without_a_total_end_with_an_empty_one_whatever_size_they_have(served):
+    served.plain = 2
+
+    with closing(CatalogueApi(served.url, "", 5, patience=QUICK)) as api:
+        pages = api.cards("s1")
+
+    assert sum(page.count(b'"number"') for page in pages) == 7
+    assert len(served.asked) == 5
+
+
+@pytest.mark.parametrize("size", ["-1", "0", "null"])
+def test_empty_pages_without_a_total_have_an_end(api, served, size):
+    served.body = b'{"data": [], "pageSize": %s}' % size.encode()
+
+    assert len(api.cards("s1")) == 1
+
+
+def test_a_document_without_pages_is_taken_once(api, served):
+    served.body = b'{"data": [{}, {}]}'
+
+    assert api.cards("s1") == [served.body]
+
+
+def test_a_full_page_that_comes_again_is_no_whole_list(api, served):
+    served.body = b'{"data": [{}, {}, {}]}'
+
+    with pytest.raises(UnreadableCatalogueError, match="page 2: is the page before once more"):
+        api.cards("s1")
+
+
+@pytest.fixture
+def dripping():
+    """Yield the URL of a server whose answer never ends, and an event for its first byte."""
+    begun = threading.Event()
+
+    def drip():
+        with suppress(OSError):
+            while True:
+                client, _ = server.accept()
+                clients.append(client)
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n ")
+                begun.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        clients = []
+        threading.Thread(target=drip, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", begun
+        server.shutdown(socket.SHUT_RDWR)
+        for client in clients:
+            client.close()
+
+
+def test_an_answer_that_never_ends_is_given_up(dripping):
+    url, _ = dripping
+    patience = Patience(tries=2, first_wait_s=0.01, page_limit_s=0.2)
+
+    with (
+        closing(CatalogueApi(url, "", 3, patience=patience)) as api,
+        pytest.raises(UnreadableCatalogueError, match="not complete within") as failed,
+    ):
+        api.sets()
+
+    assert not failed.value.permanent
+
+
+def test_a_run_that_is_cancelled_waits_for_no_answer(dripping):
+    url, begun = dripping
+
+    with closing(CatalogueApi(url, "", 3, begun.is_set)) as api, pytest.raises(SyncCancelledError):
+        api.sets()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("REQUESTS_CA_BUNDLE", "/no/such/file", "invalid path: /no/such/file"),
+        ("HTTPS_PROXY", "http://h:99999", "the environment names a proxy that cannot be used"),
+        ("HTTPS_PROXY", "gopher://h", "the environment names a proxy that cannot be used"),
+    ],
+)
+def test_an_environment_that_allows_no_connection_is_named(monkeypatch, name, value, words):
+    monkeypatch.setenv(name, value)
+
+    with (
+        closing(CatalogueApi("https://127.0.0.1:1", "", 3, patience=QUICK)) as api,
+        pytest.raises(UnreadableCatalogueError, match=words),
+    ):
+        api.sets()

@@ -15,6 +15,7 @@ ENDING = ".sqlite3.db.gz"
 SIDECAR, MANIFEST, KEEP, DAMAGED, PART = ".sha256", ".json", ".keep", ".damaged", ".part"
 COMPANIONS = (SIDECAR, MANIFEST, KEEP, DAMAGED)
 LOCK = ".nightshift.lock"
+_FIRST_YEAR = 1970
 _STAMP = "%Y-%m-%dT%H-%M-%SZ"
 _COPY = re.compile(
     rf"(?P<stem>.+)-(?P<stamp>[0-9]{{4}}(?:-[0-9]{{2}}){{2}}T[0-9]{{2}}(?:-[0-9]{{2}}){{2}}Z)"
@@ -91,6 +92,9 @@ def parse(name: str) -> BackupName | None:
     try:
         taken_at = datetime.strptime(found["stamp"], _STAMP).replace(tzinfo=UTC)
     except ValueError:  # such as 31 February
+        return None
+    # No clock is set before that, and a zone may not reach the first year.
+    if taken_at.year < _FIRST_YEAR:
         return None
     return BackupName(name, found["stem"], taken_at)
 

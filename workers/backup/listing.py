@@ -86,6 +86,21 @@ def list_backups(folder: Path) -> list[Backup]:
     return sorted((_backup(path) for path in paths), key=lambda one: one.order, reverse=True)
 
 
+def copies_of(database: Path, backups: Sequence[Backup], stem: str) -> list[Backup]:
+    """Return the copies called `stem`, except those of another database of that name.
+
+    A source that is not on this machine may be the same database under another path, as in a
+    container.
+    """
+    own = os.path.abspath(database)
+    others = {
+        one.source
+        for one in backups
+        if one.source not in ("", own) and _is_another_file(one.source, own)
+    }
+    return [one for one in backups if one.stem == stem and one.source not in others]
+
+
 def removable(backups: Sequence[Backup], directory: Path) -> str:
     """Return which old verified copies may be removed safely, as text.
 
@@ -115,7 +130,7 @@ def _backup(path: Path) -> Backup:
         manifest = read(path)
         source, database_bytes = manifest.source, manifest.database_size_bytes
         if manifest.name_is_later:
-            taken_at = min(taken_at, datetime.fromisoformat(manifest.taken_at).astimezone(UTC))
+            taken_at = min(taken_at, _instant(path, manifest.taken_at))
         if finding := marks.read_mark(path):
             state, why = State.DAMAGED, finding[:300]
     except DamagedBackupError as damaged:
@@ -135,6 +150,21 @@ def _backup(path: Path) -> Backup:
         why=why,
         kept=os.path.lexists(f"{path}{filenames.KEEP}"),
     )
+
+
+def _is_another_file(source: str, database: str) -> bool:
+    """Return whether both exist and are different files."""
+    try:
+        return not os.path.samefile(source, database)
+    except (OSError, ValueError):
+        return False
+
+
+def _instant(path: Path, text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise DamagedBackupError(path, f"has a time that is none: {text[:40]!r}") from error
 
 
 def _size(path: Path) -> int:

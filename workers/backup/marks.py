@@ -15,7 +15,7 @@ def keep(path: Path) -> Path:
     Raises:
         BackupError: not a copy, or the folder cannot be written.
     """
-    if filenames.parse(path.name) is None or not path.is_file():
+    if filenames.parse(path.name) is None or not os.path.isfile(path):
         raise BackupError(f"keep {path}: expected the path of a copy (see: nightshift backups)")
     mark = path.with_name(f"{path.name}{filenames.KEEP}")
     try:

@@ -24,6 +24,7 @@ from workers.backup import (
 )
 from workers.backup.errors import BackupError
 from workers.backup.settings import Destination, Source
+from workers.file_length import refuse_cut_short
 from workers.sqlite import DatabaseError, DatabaseInfo
 
 
@@ -85,6 +86,7 @@ def _checked(source: Source, check: Callable[[], None]) -> DatabaseInfo:
     with closing(newer_schema.opened(path, check)) as opened:
         try:
             lock_wait.begin_reading(opened, check)
+            refuse_cut_short(path, opened)
             empty = introspection.count(opened) == 0
         except sqlite3.Error as error:
             raise sqlite.error_of(path, error) from error

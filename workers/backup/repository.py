@@ -29,9 +29,13 @@ def existing(folder: Path) -> Path:
     """Return `folder` if it is a folder.
 
     Raises:
-        BackupError: it does not exist (unmounted disk?) or is not a folder.
+        BackupError: it does not exist (unmounted disk?), is not a folder or cannot be looked at.
     """
-    if not folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except OSError as error:
+        raise from_os_error(f"look at folder {folder}", folder, error) from error
+    if not is_folder:
         what = "is no folder" if os.path.lexists(folder) else "does not exist"
         hint = "is its disk mounted? It is never created here"
         raise BackupError(f"folder {folder} {what}; {hint}")

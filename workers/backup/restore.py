@@ -104,7 +104,8 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     try:
         copy = _wanted(params, report)
         if report.dry_run:
-            kind = "the living database" if params.target.exists() else "a new file"
+            is_there = os.path.lexists(params.target)
+            kind = "the living database" if is_there else "a new file"
             report.log(f"prove {copy}, then restore it into {kind} {params.target}")
             return {"file": copy.name, "target": str(params.target)}
         put = restore_unproven if params.unproven else restore
@@ -143,7 +144,7 @@ def restore(copy: Path, target: Path, force: bool, step: Step = no_cancel) -> Re
         manifest = read(copy)
         about = _About(manifest.name, manifest.mode, manifest, manifest.shape, _PROVEN)
     except BackupError as problem:
-        if not copy.is_file():
+        if not os.path.isfile(copy):
             raise
         raise unproven.with_a_way_out(problem, copy, target) from problem
 

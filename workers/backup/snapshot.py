@@ -23,6 +23,7 @@ from workers import sqlite
 from workers.backup import introspection, lock_wait, newer_schema, repository
 from workers.backup.errors import BackupError, from_os_error
 from workers.backup.manifest import Shape
+from workers.file_length import refuse_cut_short
 from workers.units import format_duration
 
 FROZEN, COPIED = "frozen", "copied"
@@ -133,6 +134,7 @@ def _copied(
         # With an open read transaction a copy in steps does not restart at each
         # commit, and can be cancelled between the steps.
         lock_wait.begin_reading(source, check)
+        refuse_cut_short(path, source)
         began, taken_at = time.monotonic(), time.time()
         step = max(1, _COPY_STEP_BYTES // introspection.shape(source).page_size)
         fill(source, scratch.path, step, check)

@@ -21,6 +21,7 @@ from workers.backup import disk_space, introspection
 from workers.backup.errors import BackupError, from_os_error
 from workers.cleanup import leftovers, maintenance, row_numbers
 from workers.cleanup.maintenance import Pages
+from workers.file_length import refuse_cut_short
 from workers.params import Duration
 from workers.protocol import Scalar
 from workers.report import Report, WorkerError
@@ -219,9 +220,14 @@ def _lack(path: Path, connection: sqlite3.Connection, found: Pages) -> str:
 def _opened(params: Params) -> sqlite3.Connection:
     path = params.database
     connection = sqlite.open_existing(path, busy_timeout_s=params.busy_timeout)
-    if not introspection.count(connection):
+    try:
+        if not introspection.count(connection):
+            raise DatabaseError(path, "has no tables; is it the right path?", permanent=True)
+        # VACUUM would make the loss part of the content.
+        refuse_cut_short(path, connection)
+    except BaseException:
         connection.close()
-        raise DatabaseError(path, "has no tables; is it the right path?", permanent=True)
+        raise
     return connection
 
 

@@ -20,6 +20,7 @@ from workers import backup, sqlite, virtual_tables
 from workers.backup import filenames, introspection, listing, lock_wait, preflight
 from workers.backup.errors import BackupError
 from workers.backup.settings import resolve
+from workers.file_length import refuse_cut_short
 from workers.health.evaluation import Limits
 from workers.health.measurements import (
     Database,
@@ -53,7 +54,7 @@ def newest_backup(path: Path, folder: Path) -> NewestBackup | NoBackup:
     now = datetime.now(UTC)
     try:
         stem = filenames.stem(path)
-        of_stem = [one for one in listing.list_backups(folder) if one.stem == stem]
+        of_stem = listing.copies_of(path, listing.list_backups(folder), stem)
         newest = max((one.taken_at for one in newest_verified(of_stem, now)), default=None)
     except (BackupError, ValueError) as error:
         return NoBackup(str(error))
@@ -103,6 +104,7 @@ def of_database(path: Path, limits: Limits, check: Check) -> Iterator[Measure]:
         with closing(lock_wait.open_when_free(path, in_time)) as connection:
             connection.execute("PRAGMA query_only = ON")
             lock_wait.begin_reading(connection, in_time)
+            refuse_cut_short(path, connection)
             measured = list(_of_content(path, connection, limits, check))
     except LateError:
         yield Database(path, _kept(limits.answer))
@@ -133,8 +135,10 @@ def _sampled(connection: sqlite3.Connection, there: list[str]) -> QuickCheck | N
     """Read the first rows of the first tables; return the damage found, or None."""
     for name in there[:_SAMPLED_TABLES]:
         try:
-            rows = f'SELECT * FROM "{introspection.quoted(name)}" LIMIT {_SAMPLED_ROWS}'
-            connection.execute(rows).fetchall()
+            query = f'SELECT * FROM "{introspection.quoted(name)}" LIMIT {_SAMPLED_ROWS}'
+            # Row by row, because each may be large.
+            for _ in connection.execute(query):
+                pass
         except sqlite3.DatabaseError as error:
             if sqlite.is_damage(error):
                 return QuickCheck((str(error),), False, 0.0)

@@ -26,7 +26,7 @@ def _newest(path: Path, place: Place) -> NewestCopy | NoPlace:
     try:
         stem = filenames.stem(path)
         if place.is_plain_folder:
-            of_stem = [one for one in listing.list_backups(place.folder) if one.stem == stem]
+            of_stem = listing.copies_of(path, listing.list_backups(place.folder), stem)
             moments = [one.taken_at for one in newest_verified(of_stem, now)]
             newest = max(moments, default=None)
         else:

@@ -27,6 +27,8 @@ _STATES = """
 SELECT format('%%I.%%I', n.nspname, c.relname)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relname = %s AND c.relkind = 'r'"""
+# A replica dated further ahead says nothing about its age; clocks of two machines may differ.
+_CLOCKS_DIFFER_S = 3600.0
 _NEWEST = "SELECT MAX(snapshot_at)::timestamptz FROM {table}"
 
 
@@ -111,13 +113,20 @@ def _replica(connection: "psycopg.Connection[tuple[Any, ...]]") -> Replica | NoR
     try:
         states = connection.execute(_STATES, (_STATE,)).fetchall()
         found = [connection.execute(_NEWEST.format(table=name)).fetchall() for (name,) in states]
-    except psycopg.ProgrammingError as error:  # missing privileges, or a table of another version
+    # Missing privileges, or a table of another version or program, or a time Python cannot hold.
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
         return NoReplica(f"cannot be judged: {_line(error)}")
     known = [moment for ((moment,),) in found if moment is not None]
     if not known:
         return NoReplica("has never committed")
     # The snapshot time was read from this machine's clock.
-    return Replica(max(0.0, (datetime.now(UTC) - max(known)).total_seconds()))
+    age_s = (datetime.now(UTC) - max(known)).total_seconds()
+    if age_s < -_CLOCKS_DIFFER_S:
+        return NoReplica(
+            f"is dated {format_duration(-age_s)} in the future: a clock is or was wrong, so that"
+            " its age is not known; the next successful replication corrects it"
+        )
+    return Replica(max(0.0, age_s))
 
 
 def _page(url: str, name: str, limit_s: float) -> Sequence[Measure]:
@@ -134,7 +143,8 @@ def _page(url: str, name: str, limit_s: float) -> Sequence[Measure]:
         problem = _silent(limit_s)
     except requests.exceptions.ConnectionError:
         problem = "cannot be connected to"
-    except (requests.exceptions.RequestException, ValueError) as error:
+    # OSError includes RequestException, and what is wrong with REQUESTS_CA_BUNDLE.
+    except (OSError, ValueError) as error:
         problem = f"cannot be asked ({type(error).__name__})"
     return [Page(name, problem, time.monotonic() - began)]
 

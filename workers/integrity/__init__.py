@@ -16,6 +16,7 @@ from pathlib import Path
 
 from workers import sqlite
 from workers.backup import lock_wait
+from workers.file_length import refuse_cut_short
 from workers.integrity import card_checks, indexes, sqlite_checks
 from workers.integrity.findings import Finding, Severity, counts, of, sentence
 from workers.params import Size
@@ -109,6 +110,7 @@ def _snapshot(
     connection.execute("PRAGMA query_only = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     lock_wait.begin_reading(connection, check)
+    refuse_cut_short(path, connection)
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if not tables:
         raise DatabaseError(path, "has no tables; is it the right path?", permanent=True)

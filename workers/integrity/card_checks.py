@@ -46,7 +46,8 @@ Columns = Mapping[str, frozenset[str]]
 
 def columns(connection: sqlite3.Connection) -> Columns:
     """Return the columns of those of the two tables that exist."""
-    there = set(introspection.names(connection)) & {SETS, CARDS}
+    # SQLite's names have no case, and sync writes into such a table, too.
+    there = {name.lower() for name in introspection.names(connection)} & {SETS, CARDS}
     return {
         table: frozenset(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
         for table in there

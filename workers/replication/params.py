@@ -64,6 +64,12 @@ class Params:
             raise ValueError('schema: expected the name of a schema such as "public", got ""')
         if size > LONGEST_NAME_BYTES or "\0" in self.schema:
             raise ValueError(f"schema: expected 1 to {LONGEST_NAME_BYTES} bytes, got {size}")
+        if self.schema.startswith("pg_") or self.schema == "information_schema":
+            # Its tables are in no dump.
+            raise ValueError(
+                f'schema: expected a schema of your own, got "{self.schema}", which is'
+                " PostgreSQL's"
+            )
         if "\0" in self.postgres:
             raise ValueError("postgres: expected a libpq DSN, got a NUL in it")
         if not self.tables:

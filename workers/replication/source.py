@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from workers import sqlite
+from workers.file_length import refuse_cut_short
 from workers.replication import key_index, key_lookup, row_encoding
 from workers.replication.errors import ReplicationCancelledError, ReplicationError
 from workers.replication.tables import ROWID, Column, Table, TablePair, quoted
@@ -60,6 +61,7 @@ def snapshot(database: Path, cancelled: Callable[[], bool]) -> Iterator[sqlite3.
         connection.execute("PRAGMA temp_store = FILE")
         connection.set_progress_handler(cancelled, _LOOK_EVERY_INSTRUCTIONS)
         begin(connection)
+        refuse_cut_short(database, connection)
         row_encoding.register_functions(connection)
         yield connection
     except sqlite3.OperationalError as error:
@@ -252,9 +254,8 @@ def from_index(pair: TablePair) -> str:
 def wants_null(connection: sqlite3.Connection, pair: TablePair) -> bool:
     """Return whether a staged key contains a NULL, which no comparison would find."""
     nulls = " OR ".join(f"k{number} IS NULL" for number in range(len(pair.key)))
-    return (
-        connection.execute(f"SELECT 1 FROM {WANTED} WHERE {nulls} LIMIT 1").fetchone() is not None
-    )
+    found = connection.execute(f"SELECT 1 FROM {WANTED} WHERE {nulls} LIMIT 1").fetchone()
+    return found is not None
 
 
 def count(connection: sqlite3.Connection, table: Table) -> int:

@@ -2,7 +2,7 @@
 
 The requests are `GET /sets` and `GET /cards?q=set.id:…`, each with `page` and `pageSize`;
 the answer is `{"data": [...], "totalCount": n}`.
-Invariant: every request has a timeout and a limited number of tries, a document is
+Invariant: every page has a time limit and a limited number of tries, a document is
 returned only when it is complete, and no error text contains the key or a URL's password.
 """
 
@@ -22,7 +22,8 @@ from workers.sync.source import (
     SyncCancelledError,
     UnreadableCatalogueError,
 )
-from workers.units import format_count
+from workers.time_limit import within
+from workers.units import format_count, format_duration
 
 _CONNECT_TIMEOUT_S = 10
 _READ_TIMEOUT_S = 30
@@ -35,11 +36,13 @@ class Patience:
 
     tries: requests for one page, including the first. first_wait_s: doubled after each
     failure. longest_wait_s: the longest Retry-After that is obeyed; a longer one is a failure.
+    page_limit_s: for one page as a whole, however slowly it comes.
     """
 
     tries: int = 4
     first_wait_s: float = 0.5
     longest_wait_s: float = 60.0
+    page_limit_s: float = 300.0
 
 
 PATIENCE = Patience()
@@ -115,6 +118,15 @@ class CatalogueApi:
             where = " ".join(["GET", path, *query.values(), "page", number])
             page = self._page(where, path, {**query, "page": number})
             envelope = _envelope(where, page)
+            if expected is None and pages and page == pages[-1]:
+                # No pages, but one document; if it is full, it may be cut.
+                if len(envelope.data) < self._page_size:
+                    return pages
+                raise UnreadableCatalogueError(
+                    f"{where}: is the page before once more, and no totalCount says where the list"
+                    " ends",
+                    permanent=True,
+                )
             pages.append(page)
             seen += len(envelope.data)
             size_bytes += len(page)
@@ -127,8 +139,9 @@ class CatalogueApi:
                     f"{where}: the list changed while it was read", permanent=False
                 )
             expected = envelope.total_count
-            short = len(envelope.data) < (envelope.page_size or self._page_size)
-            if seen == expected or (expected is None and short):
+            # The server's pages may be smaller than asked for: only it knows when one is short.
+            is_last = len(envelope.data) < (envelope.page_size or 1)
+            if seen == expected or (expected is None and (is_last or not envelope.data)):
                 return pages
             if expected is not None and (seen > expected or not envelope.data):
                 entries = format_count(seen, "entry", "entries")
@@ -138,10 +151,8 @@ class CatalogueApi:
     def _page(self, where: str, path: str, query: dict[str, str]) -> bytes:
         wait_s = self._patience.first_wait_s
         for tries_left in reversed(range(self._patience.tries)):
-            if self._cancelled():
-                raise SyncCancelledError
             try:
-                return self._asked(where, path, query)
+                return self._asked_in_time(where, path, query)
             except ApiRefusedError as refused:
                 asked_s = wait_s if refused.wait_s is None else refused.wait_s
                 if not tries_left or asked_s > self._patience.longest_wait_s:
@@ -151,6 +162,18 @@ class CatalogueApi:
             self._wait(asked_s)
             wait_s *= 2
         raise AssertionError("tries is at least 1")
+
+    def _asked_in_time(self, where: str, path: str, query: dict[str, str]) -> bytes:
+        # A timeout of requests limits the wait for each packet, not for all of them.
+        limit_s = self._patience.page_limit_s
+        try:
+            return within(limit_s, lambda: self._asked(where, path, query), self._check)
+        except TimeoutError as error:
+            raise ApiRefusedError(f"not complete within {format_duration(limit_s)}") from error
+
+    def _check(self) -> None:
+        if self._cancelled():
+            raise SyncCancelledError
 
     def _asked(self, where: str, path: str, query: dict[str, str]) -> bytes:
         try:
@@ -165,8 +188,8 @@ class CatalogueApi:
                 if response.status_code == 200:
                     return _body(where, response)
                 raise _refusal(where, response)
-        except requests.RequestException as error:
-            # The error's text contains the URL, which may include a password.
+        # OSError includes RequestException, and what is wrong with REQUESTS_CA_BUNDLE.
+        except OSError as error:
             raise ApiRefusedError(_reason(error)) from error
         except ValueError as error:
             # requests parses Location even when redirects are not followed.
@@ -175,8 +198,7 @@ class CatalogueApi:
     def _wait(self, wait_s: float) -> None:
         until = time.monotonic() + wait_s
         while (left_s := until - time.monotonic()) > 0:
-            if self._cancelled():
-                raise SyncCancelledError
+            self._check()
             # sleep() resumes after a signal, so check for SIGTERM in between.
             time.sleep(min(left_s, 0.1))
 
@@ -220,7 +242,13 @@ def _refusal(where: str, response: requests.Response) -> Exception:
     return UnreadableCatalogueError(f"{where}: status {status}", permanent=True)
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: OSError) -> str:
+    """Return why there is no answer; never the text of an error that may name the URL."""
+    if not isinstance(error, requests.RequestException):
+        return f"no connection: {error}"
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+        # The catalogue's own URL was checked.
+        return "no connection: the environment names a proxy that cannot be used"
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {_CONNECT_TIMEOUT_S} s"
     if isinstance(error, requests.Timeout):

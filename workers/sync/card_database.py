@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workers import sqlite
+from workers.file_length import refuse_cut_short
 from workers.sqlite import DatabaseError, transaction
 from workers.sqlite_connection import connect
 from workers.sync import schema
@@ -19,12 +20,14 @@ from workers.sync.rows import CARD_COLUMNS, SET_COLUMNS, Row
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    # OR ABORT overrides ON CONFLICT IGNORE or REPLACE in the declaration of the owner's table.
+    values = ", ".join("?" * len(columns))
+    return f"INSERT OR ABORT INTO {table} ({', '.join(columns)}) VALUES ({values})"
 
 
 def _update(table: str, columns: Sequence[str]) -> str:
     changed = ", ".join(f"{name} = ?{place}" for place, name in enumerate(columns, 1))
-    return f"UPDATE {table} SET {changed} WHERE id = ?1"
+    return f"UPDATE OR ABORT {table} SET {changed} WHERE id = ?1"
 
 
 _INSERT_SET = _insert("pokemon_card_sets", (*SET_COLUMNS, "created_at"))
@@ -32,14 +35,16 @@ _UPDATE_SET = _update("pokemon_card_sets", SET_COLUMNS)
 _INSERT_CARD = _insert("pokemon_cards", CARD_COLUMNS)
 _UPDATE_CARD = _update("pokemon_cards", CARD_COLUMNS)
 _ALL_SETS = f"SELECT {', '.join(SET_COLUMNS)} FROM pokemon_card_sets"
-_CARDS_OF = f"SELECT {', '.join(CARD_COLUMNS)} FROM pokemon_cards WHERE set_id = ? ORDER BY rowid"
+# A table that was there may have another collation, in which two sets have one id.
+_OF_SET = "set_id COLLATE BINARY = ?"
+_CARDS_OF = f"SELECT {', '.join(CARD_COLUMNS)} FROM pokemon_cards WHERE {_OF_SET}"
 _COUNTS = """
 SELECT sets.id, COALESCE(cards.entries, 0) FROM pokemon_card_sets AS sets LEFT JOIN (
-    SELECT set_id, COUNT(*) AS entries FROM pokemon_cards GROUP BY set_id
-) AS cards ON cards.set_id = sets.id"""
-_ELSEWHERE = """
+    SELECT set_id, COUNT(*) AS entries FROM pokemon_cards GROUP BY set_id COLLATE BINARY
+) AS cards ON cards.set_id COLLATE BINARY = sets.id"""
+_ELSEWHERE = f"""
 SELECT id, set_id FROM pokemon_cards
-WHERE id IN (SELECT value FROM json_each(?)) AND set_id <> ? LIMIT 10"""
+WHERE id IN (SELECT value FROM json_each(?)) AND NOT {_OF_SET} LIMIT 10"""
 
 
 class StrangeIdError(Exception):
@@ -135,7 +140,7 @@ def card_counts(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def cards_of(connection: sqlite3.Connection, set_id: str) -> dict[str, Row]:
-    """Return the rows of CARD_COLUMNS of a set by id, in order of insertion."""
+    """Return the rows of CARD_COLUMNS of a set by id."""
     return {_id(row[0]): row for row in connection.execute(_CARDS_OF, (set_id,))}
 
 
@@ -177,7 +182,7 @@ def delete_set(connection: sqlite3.Connection, set_id: str) -> int:
     Raises:
         StrangeIdError: no row with this id was found.
     """
-    cards = connection.execute("DELETE FROM pokemon_cards WHERE set_id = ?", (set_id,)).rowcount
+    cards = connection.execute(f"DELETE FROM pokemon_cards WHERE {_OF_SET}", (set_id,)).rowcount
     if not connection.execute("DELETE FROM pokemon_card_sets WHERE id = ?", (set_id,)).rowcount:
         raise StrangeIdError("pokemon_card_sets", 1)
     return cards
@@ -205,6 +210,15 @@ def delete_cards(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
         raise StrangeIdError("pokemon_cards", len(ids) - deleted)
 
 
+def may_alter_rows(connection: sqlite3.Connection, table: str) -> bool:
+    """Return whether a trigger of another program may change or skip rows written to `table`."""
+    found = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE",
+        (table,),
+    )
+    return any(name not in schema.TRIGGERS for (name,) in found)
+
+
 def _id(value: object) -> str:
     """Return an id as text; a TEXT column of SQLite can also hold a blob."""
     return f"x'{value.hex()}'" if isinstance(value, bytes) else str(value)
@@ -225,7 +239,12 @@ def _made(path: Path) -> bool:
 
 def _require_folder(path: Path) -> None:
     folder = path.absolute().parent
-    if not folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except OSError as error:
+        reason = f"cannot be opened: its folder {folder}: {error.strerror}"
+        raise DatabaseError(path, reason, permanent=True) from error
+    if not is_folder:
         raise DatabaseError(
             path, f"cannot be opened: its folder {folder} does not exist", permanent=True
         )
@@ -233,6 +252,7 @@ def _require_folder(path: Path) -> None:
 
 def _prepare(path: Path, connection: sqlite3.Connection, new: bool) -> None:
     try:
+        refuse_cut_short(path, connection)
         _refuse_misfits(path, connection)
         # An existing database keeps its owner's journal mode. WAL lets readers
         # continue while a set is written, and syncs once per checkpoint
@@ -264,8 +284,8 @@ def _create(connection: sqlite3.Connection) -> None:
 
 def _refuse_misfits(path: Path, connection: sqlite3.Connection) -> None:
     for table in schema.DEMANDED:
-        found = connection.execute("SELECT type FROM sqlite_master WHERE name = ?", (table,))
-        kind = found.fetchone()
+        query = "SELECT type FROM sqlite_master WHERE name = ? COLLATE NOCASE"
+        kind = connection.execute(query, (table,)).fetchone()
         if kind is None:
             continue
         lines = connection.execute(f"PRAGMA table_info({table})").fetchall()
@@ -282,7 +302,7 @@ def _demanding(line: tuple[int, str, str, int, object, int]) -> bool:
 
 
 def _tables(connection: sqlite3.Connection) -> set[str]:
-    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    found = connection.execute("SELECT lower(name) FROM sqlite_master WHERE type = 'table'")
     return {name for (name,) in found}
 
 

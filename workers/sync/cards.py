@@ -185,11 +185,24 @@ def _one_set(run: CardSync, set_id: str, read: _Read) -> Changes:
         if found.any:
             run.report.log(diff.described(set_id, found, run.params.prune))
         return found
-    with transaction(run.database):
-        found = _compared(run, set_id, parsed.rows)
-        _write(run, found)
-        card_database.remember(run.database, set_id, now, len(parsed.rows))
+    try:
+        with transaction(run.database):
+            found = _compared(run, set_id, parsed.rows)
+            _write(run, found)
+            _refuse_altered(run, set_id, parsed.rows, found)
+            card_database.remember(run.database, set_id, now, len(parsed.rows))
+    except sqlite3.IntegrityError as error:
+        raise SetRefusedError(f"the database refuses a row: {error}") from error
     return found
+
+
+def _refuse_altered(run: CardSync, set_id: str, want: Sequence[Row], found: Changes) -> None:
+    """Refuse a set whose rows are not as they were written."""
+    if not (found.any and card_database.may_alter_rows(run.database, "pokemon_cards")):
+        return
+    after = diff.plan(card_database.cards_of(run.database, set_id), want)
+    if altered := (*after.added, *after.changed):
+        raise SetRefusedError(diff.altered("pokemon_cards", altered))
 
 
 def _compared(run: CardSync, set_id: str, want: Sequence[Row]) -> Changes:

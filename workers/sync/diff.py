@@ -76,6 +76,15 @@ def described(subject: str, changes: Changes, prune: bool) -> str:
     return f"{subject}: {', '.join(parts) or 'nothing to do'}"
 
 
+def altered(table: str, rows: Sequence[Row]) -> str:
+    """Return the error for rows that `table` does not hold as they were written."""
+    stand = format_count(len(rows), "row stands", "rows stand")
+    ids = named([str(row[0]) for row in rows])
+    return (
+        f"{stand} in {table} otherwise than written ({ids}); has it a trigger that changes them?"
+    )
+
+
 def named(names: Sequence[str]) -> str:
     """Return the first names and how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

@@ -101,7 +101,16 @@ def _written(database: sqlite3.Connection, catalogue: Listed) -> Changes:
         found = _compared(database, catalogue)
         card_database.insert_sets(database, found.added, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
         card_database.update_sets(database, found.changed)
+        _refuse_altered(database, catalogue)
     return found
+
+
+def _refuse_altered(database: sqlite3.Connection, catalogue: Listed) -> None:
+    if not card_database.may_alter_rows(database, "pokemon_card_sets"):
+        return
+    after = _compared(database, catalogue)
+    if altered := (*after.added, *after.changed):
+        raise WorkerError(diff.altered("pokemon_card_sets", altered), permanent=True)
 
 
 def _compared(database: sqlite3.Connection, catalogue: Listed) -> Changes:

@@ -68,8 +68,11 @@ class Folder:
         Raises:
             UnreadableCatalogueError: the folder or the file is missing or not a regular file.
         """
-        if not self._root.is_dir():
-            raise UnreadableCatalogueError(f"catalogue {self._root} is no folder", permanent=True)
+        # Unlike Path.is_dir(), it is False where the path cannot be looked at.
+        if not os.path.isdir(self._root):
+            raise UnreadableCatalogueError(
+                f"catalogue {self._root} is no folder that can be read", permanent=True
+            )
         return [_content(str(self._root / "sets.json"))]
 
     def cards(self, set_id: str) -> Document:

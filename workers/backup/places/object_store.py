@@ -217,12 +217,13 @@ def _clock(text: str) -> str:
     found = _SERVER_TIME.search(text)
     try:
         theirs = datetime.fromisoformat(found[1]) if found else None
-    except ValueError:
-        theirs = None
-    if theirs is None or theirs.tzinfo is None:
+        if theirs is None or theirs.tzinfo is None:
+            return said
+        theirs = theirs.astimezone(UTC)
+    except (ValueError, OverflowError):
         return said
     off_s = abs((datetime.now(UTC) - theirs).total_seconds())
-    here, there = f"{datetime.now(UTC):%Y-%m-%d %H:%M}", f"{theirs.astimezone(UTC):%Y-%m-%d %H:%M}"
+    here, there = f"{datetime.now(UTC):%Y-%m-%d %H:%M}", f"{theirs:%Y-%m-%d %H:%M}"
     return (
         f"{said} (here {here} UTC, there {there} UTC, {format_duration(off_s // 60 * 60)} apart)"
     )
