@@ -114,6 +114,13 @@ class Server:
                 process.wait(STOP_LIMIT_S)
                 return
 
+    def crash(self) -> None:
+        """End the server without its last work: what was not flushed to disk is lost."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(STOP_LIMIT_S)
+
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_LIMIT_S
         while not _is_ready(self.data / "postmaster.pid", process.pid):

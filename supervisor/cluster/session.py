@@ -2,9 +2,13 @@
 
 import contextlib
 import hashlib
-from typing import Any, LiteralString
+import time
+from collections.abc import Generator
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
+from psycopg.waiting import Ready, Wait
 
 from workers import postgres_dsn
 
@@ -12,6 +16,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 # PostgreSQL is away if it does not answer within this time.
 CONNECT_S = 4
+# The same for a statement, once its own limits should have ended it. TCP does not notice what a
+# proxy, a pooler or a tunnel has acknowledged and then lost.
+SILENT_S = 5.0
 _LIMITS = (
     ("statement_timeout", "'4s'"),
     ("lock_timeout", "'2s'"),
@@ -46,12 +53,48 @@ def queue_of(schema: str, *meaning: object) -> str:
     return f"ns{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
 
 
+Result = TypeVar("Result")
+
+
+class _LimitedConnection(Connection):
+    """A connection that is closed when PostgreSQL does not answer a statement."""
+
+    def wait(self, gen: PQGen[Result], *limits: Any, **named: Any) -> Result:
+        try:
+            return super().wait(_until_silent(gen), *limits, **named)
+        except _SilentError:
+            self.pgconn.finish()
+            raise
+
+
+class _SilentError(psycopg.OperationalError):
+    """PostgreSQL has not answered a statement."""
+
+
+def _until_silent(gen: PQGen[Result]) -> Generator[Wait, Ready | int, Result]:
+    """Pass on what `gen` waits for. Raises: _SilentError when that does not come."""
+    answered_at = time.monotonic()
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            mono = time.monotonic()
+            if ready:
+                answered_at = mono
+            elif mono - answered_at > SILENT_S:
+                raise _SilentError(f"no answer from PostgreSQL for {SILENT_S:.0f}s")
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
 def connect(dsn: str, schema: str) -> Connection:
     """Return a connection whose statements begin in the cluster's schema, in autocommit.
 
     Behind a pooler that passes each transaction to another session, nothing may be set in
     one: then the role must have the schema and the limits (`settings_of_role`), and nothing
-    is prepared.
+    is prepared. A statement that is not answered within `SILENT_S` closes the connection.
 
     Raises: psycopg.Error, which repeats nothing of a DSN that cannot be read.
     """
@@ -60,7 +103,7 @@ def connect(dsn: str, schema: str) -> Connection:
     except postgres_dsn.DsnError as error:
         raise psycopg.OperationalError(f"the DSN: {error}") from None
     chosen = {key: value for key, value in _KEEPALIVE.items() if key not in given}
-    db = psycopg.connect(dsn, autocommit=True, prepare_threshold=None, **chosen)
+    db = _LimitedConnection.connect(dsn, autocommit=True, prepare_threshold=None, **chosen)
     try:
         is_behind_pooler = is_pooled(db)
         if not (is_behind_pooler and has_settings(db, schema)):

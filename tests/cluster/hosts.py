@@ -8,7 +8,7 @@ import contextlib
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -126,11 +126,12 @@ def cluster(
     labels: Mapping[str, str] = MappingProxyType({}),
     files: Mapping[str, str] = MappingProxyType({}),
     off_s: Mapping[str, float] = MappingProxyType({}),
+    prepare: Callable[[Host], None] = lambda host: None,
 ) -> Iterator[dict[str, Host]]:
     """Yield hosts that have joined a new cluster in the database of `dsn`; one leads.
 
     labels: by the host's name. files: beside each jobs.yaml, by name. off_s: how far the
-    clock of a host is off, by its name.
+    clock of a host is off, by its name. prepare: called with each host before it starts.
     """
     with ExitStack() as closing:
         hosts = {}
@@ -140,6 +141,7 @@ def cluster(
             for file, content in files.items():
                 (host.sandbox.root / file).write_text(content)
             closing.callback(host.sandbox.__exit__)
+            prepare(host)
             hosts[name] = host
         first = hosts[names[0]]
         made = first.ask("cluster", "init", dsn)

@@ -8,6 +8,7 @@ of the group ran at the same time.
 import random
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,21 +21,24 @@ from tests.fix_postgres import needs_account
 from tests.waiting import until
 
 JOBS_OF_A_MINUTE = 12
+# For the thousand slots: more jobs, each as short as the others.
+JOBS_OF_A_THOUSAND, SLOTS = 100, 1000
 # A mark each 50 ms; a killed attempt may have run for one interval more.
 MARK_S = 0.05
 
 pytestmark = [needs_account, pytest.mark.timeout(900)]
 
 
-def text(account: Path) -> str:
+def text(account: Path, jobs_of_a_minute: int) -> str:
     """Return a jobs.yaml whose attempts write to the account while they run."""
     body = (
         f"i=0; while [ $i -lt %s ]; do echo $i $NIGHTSHIFT_JOB $NIGHTSHIFT_RUN $NIGHTSHIFT_ATTEMPT"
         f" $(date +%%s.%%N) >> {account}; sleep {MARK_S}; i=$((i+1)); done"
     )
+    marks = [4 + number % JOBS_OF_A_MINUTE for number in range(jobs_of_a_minute)]
     jobs = [
-        f"  due-{number}: {{command: '{body % (4 + number)}', cron: '* * * * *'}}"
-        for number in range(JOBS_OF_A_MINUTE)
+        f"  due-{number}: {{command: '{body % count}', cron: '* * * * *'}}"
+        for number, count in enumerate(marks)
     ]
     jobs += [f"  group-{n}: {{command: '{body % 8}', exclusive: nas}}" for n in range(3)]
     jobs += [f"  once: {{command: '{body % 20}', if_lost: never}}"]
@@ -53,6 +57,7 @@ class RandomFaults:
     ) -> None:
         self.hosts, self.server, self.dice = hosts, server, dice
         self.asked = 0
+        self.caused: Counter[str] = Counter()
 
     def ask(self) -> None:
         """Request a run on a host that is up, if it answers."""
@@ -91,25 +96,28 @@ class RandomFaults:
             self.ask()
             rest(0.2)
 
-    def cause_faults(self, seconds: float) -> None:
-        """Cause one random fault after another for this long."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+    def cause_faults(self, is_over: Callable[[], bool]) -> None:
+        """Cause one random fault after another until it is over."""
+        while not is_over():
             disaster = self.dice.choice((self.kill, self.freeze, self.cut, self.restart_server))
             print(f"{time.time():.1f} {disaster.__name__}", flush=True)
+            self.caused[disaster.__name__] += 1
             disaster()
             self.ask_for(self.dice.uniform(1, 4))
 
 
 def run_with_faults(
-    server: embedded_postgres.Server, seed: int, seconds: float, tmp_path: Path
+    server: embedded_postgres.Server,
+    seed: int,
+    account: Path,
+    jobs_of_a_minute: int,
+    is_over: Callable[[], bool],
 ) -> None:
     """Cause faults on three hosts, then compare the records of all runs."""
-    account = tmp_path / "account"
     print(f"seed {seed}")
-    with cluster(server.dsn, text(account)) as hosts:
+    with cluster(server.dsn, text(account, jobs_of_a_minute)) as hosts:
         faults = RandomFaults(hosts, server, random.Random(seed))
-        faults.cause_faults(seconds)
+        faults.cause_faults(is_over)
         for host in hosts.values():
             host.reconnect()
         try:
@@ -117,6 +125,7 @@ def run_with_faults(
         except AssertionError:
             print(*(f"--- {name}\n{host.log}" for name, host in hosts.items()), sep="\n")
             raise
+        print("faults:", dict(faults.caused))
         check(server.dsn, account, faults.asked)
 
 
@@ -140,24 +149,39 @@ def open_runs(dsn: str) -> int:
 
 
 def check(dsn: str, account: Path, asked: int) -> None:
+    """Print the figures, then compare each of them with what is promised."""
     marks: dict[tuple[str, int, int], list[float]] = defaultdict(list)
     begun = Counter[tuple[str, ...]]()
     for number, job, run, attempt, at in lines(account):
         begun[job, run, attempt] += number == "0"
         marks[job, int(run), int(attempt)].append(float(at))
-    states = Counter(state for (state,) in rows(dsn, "SELECT state FROM runs"))
-    print(states, f"{len(marks)} attempts began, {asked} runs were asked for")
-
     doubled = rows(dsn, "SELECT job, slot FROM runs WHERE slot IS NOT NULL GROUP BY 1, 2"
                         " HAVING count(*) > 1")  # fmt: skip
-    assert doubled == []
-    assert slots_without_outcome(dsn) == []
-    assert rows(dsn, "SELECT count(*) FROM runs WHERE trigger = 'manual'")[0][0] >= asked
-    assert [attempt for attempt, count in begun.items() if count > 1] == []
-    began = Counter(run for job, run, _ in marks if job == "once")
-    assert [run for run, count in began.items() if count > 1] == []
+    lost = slots_without_outcome(dsn)
+    begun_twice = [attempt for attempt, count in begun.items() if count > 1]
+    of_once = Counter(run for job, run, _ in marks if job == "once")
+    repeated = [run for run, count in of_once.items() if count > 1]
     overlaps = overlapping([times for (job, *_), times in marks.items() if "group" in job])
+    states = Counter(state for (state,) in rows(dsn, "SELECT state FROM runs"))
+    print(
+        f"{slots(dsn)} slots, {asked} runs were asked for, {len(marks)} attempts began; {states}"
+    )
+    print(
+        f"{len(doubled)} slots doubled, {len(lost)} lost, {len(overlaps)} overlaps of the group,"
+    )
+    print(f"{len(begun_twice)} attempts begun twice, {len(repeated)} runs of `once` repeated")
+
+    assert doubled == []
+    assert lost == []
+    assert rows(dsn, "SELECT count(*) FROM runs WHERE trigger = 'manual'")[0][0] >= asked
+    assert begun_twice == []
+    assert repeated == []
     assert overlaps == []
+
+
+def slots(dsn: str) -> int:
+    """Return how many slots have a run."""
+    return rows(dsn, "SELECT count(*) FROM runs WHERE slot IS NOT NULL")[0][0]
 
 
 def slots_without_outcome(dsn: str) -> list[str]:
@@ -189,10 +213,25 @@ def rows(dsn: str, query: str, *values: object) -> list[tuple]:
 
 @pytest.mark.long
 def test_a_minute_of_disasters(own_postgres, tmp_path):
-    run_with_faults(own_postgres, random.randrange(2**32), 45, tmp_path)
+    end = time.monotonic() + 45
+    seed = random.randrange(2**32)
+    run_with_faults(
+        own_postgres,
+        seed,
+        tmp_path / "account",
+        JOBS_OF_A_MINUTE,
+        lambda: time.monotonic() > end,
+    )
 
 
 @pytest.mark.drill
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_an_hour_of_disasters(own_postgres, tmp_path, seed):
-    run_with_faults(own_postgres, seed, 1200, tmp_path)
+def test_a_thousand_slots_of_disasters(own_postgres, tmp_path, seed):
+    run_with_faults(
+        own_postgres,
+        seed,
+        tmp_path / "account",
+        JOBS_OF_A_THOUSAND,
+        lambda: slots(own_postgres.dsn) >= SLOTS,
+    )
