@@ -177,6 +177,8 @@ def cancel(turn: Turn, run: Run, found: Verdict) -> None:
     """Cancel an open run: at once if it is not running, else by SIGTERM and SIGKILL."""
     live = turn.scheduler.live_attempts.get(run.id)
     if run.state is State.RUNNING and live is not None:
+        # The next supervisor or leader must not begin it again.
+        turn.save_run(replace(run, reason=found.reason, cause=found.cause))
         request_end(turn, live, found, live.job.kill_grace_s)
     else:
         final = turn.finish(run, found)

@@ -147,7 +147,9 @@ class Turn(IncidentTurn):
         scheduler = self.scheduler
         scheduler.live_attempts = scheduler.live_attempts.delete(live.run)
         for group in live.groups:
-            scheduler.groups = scheduler.groups.delete(group)
+            # A new text of jobs.yaml may have put two attempts that lived into one group.
+            if scheduler.groups.get(group) == live.run:
+                scheduler.groups = scheduler.groups.delete(group)
         state_indexes.leave_job(scheduler, live.job.name, live.run)
         self.may_admit = True
 
