@@ -28,6 +28,8 @@ from tests.cluster.model.server import (
 )
 
 REST_S = 1.0
+# Shorter answers are taken as immediate.
+AT_ONCE_S = 0.05
 
 
 @dataclass
@@ -77,13 +79,21 @@ class Agent(Life):
         if self.left_s <= 0:
             self._confirm(0.0)
         sent, worker = self.machine.boottime(), self.worker
-        self.world.after(self.world.delay(), self, self._write_beat, sent, worker)
+        delay_s, answer_s = self.world.delay(), self.world.delay()
+        if delay_s + answer_s < AT_ONCE_S:
+            self.world.after(delay_s + answer_s, self, self._beat_at_once, sent, worker)
+        else:
+            self.world.after(delay_s, self, self._write_beat, sent, worker, answer_s)
 
-    def _write_beat(self, sent: float, worker: int) -> None:
-        if not self.machine.is_connected():
-            return
-        is_there = self.server.beat(worker)
-        self.world.after(self.world.delay(), self, self._beaten, sent, worker, is_there)
+    def _beat_at_once(self, sent: float, worker: int) -> None:
+        """Write a heartbeat whose answer takes no time that matters."""
+        if self.machine.is_connected():
+            self._beaten(sent, worker, self.server.beat(worker))
+
+    def _write_beat(self, sent: float, worker: int, answer_s: float) -> None:
+        if self.machine.is_connected():
+            is_there = self.server.beat(worker)
+            self.world.after(answer_s, self, self._beaten, sent, worker, is_there)
 
     def _beaten(self, sent: float, worker: int, is_there: bool) -> None:
         if not self.machine.is_connected() or worker != self.worker or self.is_lost:
@@ -98,8 +108,7 @@ class Agent(Life):
 
     def _confirm(self, for_s: float) -> None:
         if not self.supervisor.is_over:
-            delay_s = self.world.dice.uniform(0, 0.02)
-            self.world.after(delay_s, self, self.supervisor.confirm, for_s, self.times.grace_s)
+            self.supervisor.confirm(for_s, self.times.grace_s)
 
     # --- a look --------------------------------------------------------------------
 
@@ -125,7 +134,7 @@ class Agent(Life):
         if self.supervisor.is_over or not self.machine.is_connected():
             self._disconnect()
             return
-        self._look_again(self.world.dice.uniform(1.0, 2.75))
+        self._look_again(self.world.dice.uniform(1.5, 2.75))
         self._look_at_texts()
         if self.is_lost:
             self._join()

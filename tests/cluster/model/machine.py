@@ -120,7 +120,15 @@ class Supervisor(Life):
                     self._reply = action
         if actions:
             self.on_change()
-        self._set_alarm()
+        if not (isinstance(event, ev.Requested) and self._is_awake_by(event)):
+            self._set_alarm()
+
+    def _is_awake_by(self, event: ev.Requested) -> bool:
+        """Return whether the alarm is early enough after a confirmation, as it mostly is."""
+        asked = event.request
+        if not isinstance(asked, ConfirmHost):
+            return False
+        return self._wake_at <= self.world.now + asked.for_s / self.machine.rate
 
     def ask(self, request: Request) -> control_requests.Reply:
         self.send(ev.Requested(self._at(), 0, ME, request))
