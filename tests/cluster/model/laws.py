@@ -23,9 +23,10 @@ class BrokenPromiseError(AssertionError):
 
 @dataclass
 class Paused:
-    """No slot of a job between these instants may run."""
+    """No slot of a job between these instants may run; asked: when the pause was asked for."""
 
     job: str
+    asked: datetime
     since: datetime
     until: datetime
 
@@ -39,6 +40,7 @@ class Laws:
     begun_runs: dict[int, list["Process"]] = field(default_factory=dict)
     cancelled: dict[int, float] = field(default_factory=dict)
     pauses: list[Paused] = field(default_factory=list)
+    changes: dict[str, list[datetime]] = field(default_factory=dict)
 
     def begun(self, process: "Process", job: Job) -> None:
         """Check that this attempt may begin."""
@@ -64,17 +66,14 @@ class Laws:
         for lock in process.locks:
             self.living[lock].remove(process)
 
-    def paused(self, job: str, mark: JobRecord) -> None:
+    def paused(self, job: str, asked: datetime, mark: JobRecord) -> None:
         """Take note of a pause that was granted."""
         if mark.pause is not None and mark.pause.until is not None:
-            self.pauses.append(Paused(job, self.world.wall(), mark.pause.until))
+            self.pauses.append(Paused(job, asked, self.world.wall(), mark.pause.until))
 
-    def resumed(self, job: str) -> None:
-        """Take note that the pauses of a job may be lifted from now on."""
-        now = self.world.wall()
-        for each in self.pauses:
-            if each.job == job:
-                each.until = min(each.until, now)
+    def may_change_pause(self, job: str) -> None:
+        """Take note that a request was made that may end an earlier pause of a job."""
+        self.changes.setdefault(job, []).append(self.world.wall())
 
     def _overlaps(self, process: "Process", others: list["Process"]) -> None:
         now = self.world.now
@@ -125,6 +124,9 @@ class Laws:
 
     def _check_pauses(self) -> None:
         allowed = {State.SKIPPED, State.MISSED}
+        for each in self.pauses:
+            later = [at for at in self.changes[each.job] if at > each.asked]
+            each.until = min([each.until, *later])
         for run in self.world.server.ledger.runs.values():
             for each in self.pauses:
                 is_in = run.slot is not None and each.since < run.slot < each.until

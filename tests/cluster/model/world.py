@@ -290,12 +290,13 @@ class World:
             ResumeJob(name),
         ))  # fmt: skip
         if isinstance(request, ResumeJob | PauseJob):
-            self.laws.resumed(name)
+            self.laws.may_change_pause(name)
         self._asked += 1
         peer = Peer(1000, self._asked)
-        leader.ask(request, peer, lambda reply: self._replied(request, peer, reply))
+        asked = self.wall()
+        leader.ask(request, peer, lambda reply: self._replied(request, peer, asked, reply))
 
-    def _replied(self, request: Request, peer: Peer, reply: Reply | None) -> None:
+    def _replied(self, request: Request, peer: Peer, asked: datetime, reply: Reply | None) -> None:
         """Check that what was granted is recorded; take note of what it promises."""
         if reply is None:
             return
@@ -307,7 +308,7 @@ class World:
             return
         match request:
             case PauseJob(job):
-                laws.paused(job, ledger.marks[job])
+                laws.paused(job, asked, ledger.marks[job])
             case CancelJob() | CancelRun():
                 laws.cancelled |= dict.fromkeys(reply.runs, self.now + 5)
 
