@@ -40,6 +40,7 @@ class Laws:
     begun_runs: dict[int, list["Process"]] = field(default_factory=dict)
     cancelled: dict[int, float] = field(default_factory=dict)
     pauses: list[Paused] = field(default_factory=list)
+    to_end: set[Pair] = field(default_factory=set)
     changes: dict[str, list[datetime]] = field(default_factory=dict)
 
     def begun(self, process: "Process", job: Job) -> None:
@@ -132,6 +133,21 @@ class Laws:
                 is_in = run.slot is not None and each.since < run.slot < each.until
                 if run.job == each.job and is_in and run.state not in allowed:
                     self._broken(f"run {run.id} of {run.job}, which was paused, is {run.state}")
+
+    def unassigned(self) -> set[Pair]:
+        """Return the attempts that live and are not assigned to anybody."""
+        assigned = {each.pair for each in self.world.server.by_fence.values()}
+        living = {each.pair for found in self.living.values() for each in found}
+        return living - assigned
+
+    def note_unassigned(self) -> None:
+        """Take note of what has to end now that all hosts are well."""
+        self.to_end = self.unassigned()
+
+    def check_unassigned(self) -> None:
+        """Check that hosts have ended what they were not given any more."""
+        if left := self.to_end & self.unassigned():
+            self._broken(f"{left} live on and are not assigned")
 
     def left_over(self) -> list[Pair]:
         """Return the assignments whose runs are over."""

@@ -85,6 +85,7 @@ class Leader(Life):
         self._digested: list[int] = []
         self._is_unsure = self._is_lost = False
         self._is_new = True
+        self._silent: list[tuple[HostRow, str | None]] = []
         self._watch = UNSEEN
         self._beat_at = self._rest_until = 0.0
         self._next_at = 0.0
@@ -285,10 +286,10 @@ class Leader(Life):
         connected = self.machine.is_connected()
         if not connected and not self.machine.is_cut_just_now():
             raise AwayError
-        silent: list[tuple[HostRow, str | None]] = []
+        silent, self._silent = self._silent, []
         overdue: dict[Pair, Given] = {}
         if at.mono >= self._beat_at:
-            silent = self._look(done, at)
+            self._silent = self._look(done, at)  # ended by the next transaction
             overdue = {
                 pair: each
                 for pair, each in self._given.items()
@@ -306,7 +307,7 @@ class Leader(Life):
         for row, heartbeat in silent:
             assert row.worker is not None
             self.server.declare_dead(row.name, row.worker, heartbeat)
-        if silent:
+        if silent or self._silent:
             self.wake()
         if not connected:
             raise AwayError  # it was committed, and the answer is lost

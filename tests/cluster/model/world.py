@@ -31,11 +31,11 @@ from tests.cluster.model.machine import Life, Machine, Supervisor
 from tests.cluster.model.server import Forgotten, Server
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
-FAULTS_S, SETTLE_S = 160.0, 1500.0
+FAULTS_S, SETTLE_S = 150.0, 1500.0
 # Heartbeat, fence and lease: the defaults, and shorter ones, of which more fit into a history.
 TIMES = (Cluster("", host="x"), Cluster("", host="x", heartbeat_s=2, fence_s=10, lease_s=18))
 # A freeze is shorter than the lease, counted from the last heartbeat before it.
-FREEZE, SUSPENSION = 0.8, 0.7
+FREEZE, SUSPENSION = 0.85, 0.85
 
 
 class World:
@@ -110,7 +110,9 @@ class World:
 
     def run(self) -> None:
         self.after(1.0, None, self._fault)
-        self.after(FAULTS_S, None, self._heal)
+        self.after(FAULTS_S + 60, None, self._heal)
+        self.after(FAULTS_S + 100, None, self.laws.note_unassigned)
+        self.after(FAULTS_S + 160, None, self.laws.check_unassigned)
         heap = self._heap
         while True:
             at, _, life, act, given = heappop(heap)
@@ -125,7 +127,7 @@ class World:
             self.now = at
             self.events += 1
             act(*given)
-            if at > FAULTS_S + 1 and self._is_settled():
+            if at > FAULTS_S + 61 and self._is_settled():
                 break
         self.laws.check_end()
 
@@ -134,7 +136,9 @@ class World:
             return True
         if self.events % 200:
             return False
-        return self.now > FAULTS_S + 20 and not self.laws.open_runs() and not self.laws.left_over()
+        return self.now > FAULTS_S + 80 and not (
+            self.laws.open_runs() or self.laws.left_over() or self.laws.unassigned()
+        )
 
     # --- wake-ups ------------------------------------------------------------------
 
@@ -163,7 +167,11 @@ class World:
             return
         dice = self.dice
         self.after(dice.expovariate(1 / self._every_s), None, self._fault)
-        dice.choice(self._kinds)(dice.choice(list(self.machines.values())))
+        machine = dice.choice(list(self.machines.values()))
+        wait_s = 0.0
+        if dice.random() < 0.3:  # while launches of a full minute are on their way
+            wait_s = -(self.offset_s + self.now) % 60 + dice.uniform(0, 0.4)
+        self.after(wait_s, None, dice.choice(self._kinds), machine)
 
     def _choose_faults(self) -> list[Callable[[Machine], None]]:
         """Return the kinds of this history: with all of them, no leader would lead for long."""
