@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from supervisor.core import control_requests as req
-from supervisor.core import events as ev
 from supervisor.core import effects, explain, schedule
+from supervisor.core import events as ev
 from supervisor.core.assignment_key import AssignmentKey
 from supervisor.core.cluster_config import of_host, of_leader
 from supervisor.core.config_model import Cluster, Config, IfLost, Overlap

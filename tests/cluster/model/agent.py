@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor.cluster.hosts import UNSEEN
+from supervisor.core import events as ev
 from supervisor.core.assignment_key import AssignmentKey
 from supervisor.core.control_requests import AssignRun, CancelRun, ReplyStatus
-from supervisor.core import events as ev
 from supervisor.core.model import Reason, State
 from tests.cluster.model.leader import Leader
 from tests.cluster.model.machine import Life, Supervisor
@@ -231,7 +231,9 @@ class Agent(Life):
         for fence, error in answers:
             if fence in held and fence not in over:
                 self._take(held[fence], error, over, begun)
-        self._give([held[fence] for fence in held if fence not in self.given and fence not in over])
+        self._give(
+            [held[fence] for fence in held if fence not in self.given and fence not in over]
+        )
         for fence, given in self.given.items():
             if held[fence].force and given.local_run and not given.is_cancelled:
                 given.is_cancelled = True
@@ -250,7 +252,9 @@ class Agent(Life):
         if error or run is None or (not run.state.is_open and not run.attempt):
             if not error and run is None:
                 return
-            over[found.fence] = Ended(found.pair, ev.NotBegun(self.world.zero, *found.pair), found.fence)
+            over[found.fence] = Ended(
+                found.pair, ev.NotBegun(self.world.zero, *found.pair), found.fence
+            )
             self.given.pop(found.fence, None)
         elif not run.state.is_open and not self.supervisor.is_alive(run.id):
             event = self._verdict(found.pair, run.state, run.reason)
@@ -372,7 +376,10 @@ class Agent(Life):
         """Free the leadership if its holder is silent."""
         beats = {worker: str(server.beats[worker])} if worker in server.beats else {}
         self.watch = self.watch.look(beats, mono, 3 * self.times.heartbeat_s)
-        if worker in server.beats and self.watch.silent_s(worker, mono) < 3 * self.times.heartbeat_s:
+        if (
+            worker in server.beats
+            and self.watch.silent_s(worker, mono) < 3 * self.times.heartbeat_s
+        ):
             return False
         server.free_leadership(worker)
         return True

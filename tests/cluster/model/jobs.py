@@ -16,7 +16,9 @@ def random_texts(dice: Random) -> tuple[tuple[Job, ...], ...]:
     place = dice.randrange(len(changed))
     changed[place] = replace(changed[place], exclusive=dice.choice((None, "nas", "tape")))
     names = {each.name for each in changed}
-    kept = [replace(each, deps=tuple(dep for dep in each.deps if dep in names)) for each in changed]
+    kept = [
+        replace(each, deps=tuple(dep for dep in each.deps if dep in names)) for each in changed
+    ]
     return in_file(first), in_file(kept)
 
 

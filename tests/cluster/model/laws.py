@@ -152,5 +152,7 @@ class Laws:
     def left_over(self) -> list[Pair]:
         """Return the assignments whose runs are over."""
         server = self.world.server
-        runs = ((each.pair, server.ledger.runs.get(each.pair[0])) for each in server.by_fence.values())
+        runs = (
+            (each.pair, server.ledger.runs.get(each.pair[0])) for each in server.by_fence.values()
+        )
         return [pair for pair, run in runs if run is None or not run.state.is_open]

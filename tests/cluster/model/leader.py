@@ -316,13 +316,13 @@ class Leader(Life):
         """Write the heartbeat; return the hosts that seem dead. Raises: DeposedError."""
         server = self.server
         is_there = server.beat(self.worker) or self.world.without == "leader fence"
-        if not is_there or (
-            len(server.texts) != self.config_no and self.world.without != "texts"
-        ):
+        if not is_there or (len(server.texts) != self.config_no and self.world.without != "texts"):
             raise DeposedError
         self._is_lost = any(pair not in server.assignments for pair in self._given)
         rows = [row for row in server.hosts.values() if row.worker is not None]
-        beats = {row.worker: str(server.beats[row.worker]) for row in rows if row.worker in server.beats}
+        beats = {
+            row.worker: str(server.beats[row.worker]) for row in rows if row.worker in server.beats
+        }
         gap_s = 1e9 if self.world.without == "gap of the observer" else 3 * self.times.heartbeat_s
         self._watch = self._watch.look(beats, at.mono, gap_s)  # type: ignore[arg-type]
         lease_s = 1.0 if self.world.without == "lease" else self.times.lease_s
@@ -336,10 +336,7 @@ class Leader(Life):
             (row, beats.get(row.worker))
             for row in rows
             if row.worker is not None
-            and (
-                row.worker not in beats
-                or self._watch.silent_s(row.worker, at.mono) >= lease_s
-            )
+            and (row.worker not in beats or self._watch.silent_s(row.worker, at.mono) >= lease_s)
         ]
 
     def _new(self, launch: effects.Launch, fence: int, mono: float) -> Given:
@@ -442,7 +439,6 @@ class Leader(Life):
             case Forgotten(host):
                 self.server.forget(host)
                 self.wake()
-
 
     def _is_of_another(self, pair: Pair, fence: int) -> bool:
         given = self._given.get(pair)

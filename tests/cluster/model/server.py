@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from supervisor.core import events as ev
-from supervisor.core.config_model import Job
 from supervisor.core.alert_model import Alert, Incident
+from supervisor.core.config_model import Job
 from supervisor.core.effects import Launch, Record
 from supervisor.ledger.errors import Written
 from tests.core.simulated_ledger import Ledger

@@ -23,7 +23,7 @@ from supervisor.core.control_requests import (
     ResumeJob,
     RunJobs,
 )
-from supervisor.core.model import Peer, replace
+from supervisor.core.model import Peer
 from tests.cluster.model.agent import Agent
 from tests.cluster.model.jobs import random_texts
 from tests.cluster.model.laws import BrokenPromiseError, Laws
@@ -77,9 +77,7 @@ class World:
     def config(self, text: int, places: int = 3) -> Config:
         key = text, places
         if key not in self.configs:
-            self.configs[key] = Config(
-                self.texts[text], max_concurrent=places, cluster=self.times
-            )
+            self.configs[key] = Config(self.texts[text], max_concurrent=places, cluster=self.times)
         return self.configs[key]
 
     def job(self, text: int, name: str) -> Job | None:
@@ -91,7 +89,8 @@ class World:
         return [
             job
             for job in self.texts[0]
-            if job.cron and all(job.name in each and each[job.name].cron == job.cron for each in others)
+            if job.cron
+            and all(job.name in each and each[job.name].cron == job.cron for each in others)
         ]
 
     # --- time ----------------------------------------------------------------------
@@ -104,7 +103,9 @@ class World:
         """Return how long an answer takes: milliseconds, rarely seconds."""
         return min(3.5, 0.003 / (1.0005 - self.dice.random()))
 
-    def after(self, delay_s: float, life: Life | None, act: Callable[..., None], *given: Any) -> None:
+    def after(
+        self, delay_s: float, life: Life | None, act: Callable[..., None], *given: Any
+    ) -> None:
         self._count += 1
         heappush(self._heap, (self.now + delay_s, self._count, life, act, given))
 
@@ -181,8 +182,8 @@ class World:
             (1, self._suspend), (1, self._server_away), (1, self._edit), (3, self._request),
             (1, self._forget),
         )  # fmt: skip
-        chosen = [[kind] * weight for weight, kind in kinds if self.dice.random() < 0.5]
-        return sum(chosen, []) or [self._cut]
+        chosen = [each for each in kinds if self.dice.random() < 0.5]
+        return [kind for weight, kind in chosen for _ in range(weight)] or [self._cut]
 
     def _freeze(self, machine: Machine) -> None:
         if self.now - machine.thawed_at > 20 and self.now >= machine.frozen_until:
@@ -198,11 +199,15 @@ class World:
 
     def _cut(self, machine: Machine) -> None:
         machine.cut_since = self.now
-        machine.cut_until = self.now + self.times.lease_s * self.dice.choice((0.05, 0.5, 2.5)) * self._half()
+        machine.cut_until = (
+            self.now + self.times.lease_s * self.dice.choice((0.05, 0.5, 2.5)) * self._half()
+        )
 
     def _server_away(self, machine: Machine) -> None:
         self.server_away_since = self.now
-        self.server.away_until = self.now + self.times.lease_s * self.dice.choice((0.05, 0.3, 1)) * self._half()
+        self.server.away_until = (
+            self.now + self.times.lease_s * self.dice.choice((0.05, 0.3, 1)) * self._half()
+        )
 
     def _half(self) -> float:
         return self.dice.uniform(0.3, 1.3)
