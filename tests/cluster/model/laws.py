@@ -33,12 +33,15 @@ class Paused:
 
 @dataclass
 class Laws:
-    """What lives, and what has begun; a broken promise is an error."""
+    """What lives, and what has begun; a broken promise is an error.
+
+    cancelled: the last attempt of each run whose cancelling was granted.
+    """
 
     world: "World"
     living: dict[str, list["Process"]] = field(default_factory=dict)
     begun_runs: dict[int, list["Process"]] = field(default_factory=dict)
-    cancelled: dict[int, float] = field(default_factory=dict)
+    cancelled: dict[int, int] = field(default_factory=dict)
     pauses: list[Paused] = field(default_factory=list)
     to_end: set[Pair] = field(default_factory=set)
     changes: dict[str, list[datetime]] = field(default_factory=dict)
@@ -52,7 +55,8 @@ class Laws:
         # A run that failed may be repeated.
         if job.if_lost is IfLost.NEVER and any(not each.fails for each in before):
             self._broken(f"run {run} of {job.name} begins again, though it must not")
-        if self.world.now > self.cancelled.get(run, 1e9):
+        # What a host had fetched before may begin, and is ended at once.
+        if process.pair[1] > self.cancelled.get(run, process.pair[1]):
             self._broken(f"{process.pair} of {job.name} begins after it was cancelled")
         if any(not each.is_over for each in before):
             self._overlaps(process, [each for each in before if not each.is_over])

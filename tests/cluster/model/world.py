@@ -323,7 +323,7 @@ class World:
             case PauseJob(job):
                 laws.paused(job, asked, ledger.marks[job])
             case CancelJob() | CancelRun():
-                laws.cancelled |= dict.fromkeys(reply.runs, self.now + 5)
+                laws.cancelled |= {number: ledger.runs[number].attempt for number in reply.runs}
 
 
 @dataclass(frozen=True)
