@@ -188,8 +188,10 @@ class Turn(IncidentTurn):
         fixed_until: fixed times come again only after this.
         """
         scheduler = self.scheduler
-        # What is due since the last tick was not opened yet, and stays due.
-        seen_until = min(self.now, scheduler.last_tick or self.now)
+        # What is due since the last tick stays due, unless it was opened already.
+        known = scheduler.job_records.get(job.name)
+        settled = known.seen_until if known is not None else scheduler.last_tick or self.now
+        seen_until = min(self.now, max(settled, scheduler.last_tick or settled))
         self.actions.append(ReleaseSlots(job.name, self.now))
         self.update_job_record(job.name, seen_until=seen_until, fixed_until=fixed_until)
         self.schedule_next(job, seen_until)

@@ -1,7 +1,7 @@
 """The promises of a cluster, checked while a history happens and at its end."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from supervisor.core import schedule
@@ -130,7 +130,9 @@ class Laws:
     def _check_pauses(self) -> None:
         allowed = {State.SKIPPED, State.MISSED}
         for each in self.pauses:
-            later = [at for at in self.changes[each.job] if at > each.asked]
+            # A leader that was frozen opens what was due meanwhile after the next request.
+            changes = self.changes[each.job]
+            later = [at - timedelta(seconds=60) for at in changes if at > each.asked]
             each.until = min([each.until, *later])
         for run in self.world.server.ledger.runs.values():
             for each in self.pauses:
