@@ -82,6 +82,11 @@ class Membership:
         """Return for how long this host may still go on; negative if it may not."""
         return self._sent + self._settings.cluster.fence_s - self._clock()
 
+    @property
+    def _grace_s(self) -> float:
+        """Return the time from SIGTERM to SIGKILL: counted from the fence, if that has passed."""
+        return max(0.0, self._settings.cluster.grace_s + min(0.0, self.left_s))
+
     def fileno(self) -> int:
         """Return the descriptor that is readable when a heartbeat has looked."""
         return self._seen_fd
@@ -236,7 +241,7 @@ class Membership:
         is_over = self.left_s <= 0
         if is_over and not self._is_over:
             with contextlib.suppress(HostRefusedError):
-                self._local.confirm(0.0, self._settings.cluster.grace_s)
+                self._local.confirm(0.0, self._grace_s)
         self._is_over = is_over
 
     def _beat(self, db: Connection, does_look: bool) -> None:
@@ -248,7 +253,7 @@ class Membership:
             for_s = 0.0  # the leader has given what ran here to others
             self._lost.set()
         with contextlib.suppress(HostRefusedError):
-            self._local.confirm(for_s, self._settings.cluster.grace_s)
+            self._local.confirm(for_s, self._grace_s)
 
     def _write_beat(self, db: Connection, worker: int, does_look: bool, mono: float) -> bool:
         if not does_look:

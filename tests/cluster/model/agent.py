@@ -108,7 +108,8 @@ class Agent(Life):
 
     def _confirm(self, for_s: float) -> None:
         if not self.supervisor.is_over:
-            self.supervisor.confirm(for_s, self.times.grace_s)
+            grace_s = max(0.0, self.times.grace_s + min(0.0, self.left_s))
+            self.supervisor.confirm(for_s, grace_s)
 
     # --- a look --------------------------------------------------------------------
 
