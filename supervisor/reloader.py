@@ -87,6 +87,7 @@ class Reloader:
         self._look_by = 0.0  # monotonic deadline of the child that checks the file
         self._is_wanted = False  # the text is stable and due to be read
         self._waiting: list[ReloadRequest] = []
+        self._settled: list[tuple[Future[Any], Changes | Exception]] = []
         self._reading = InternalJob(RELOAD, "reload")
         self._previous_wanted = False
         self._found = ""
@@ -183,32 +184,39 @@ class Reloader:
         return [ev.ReloadRefused(at, (Problem(1, 1, "", why),))]
 
     def accepted(self, changes: Changes, at: datetime) -> list[effects.Record]:
-        """Answer the waiting requests with the changes; return their audit records."""
-        waiting, self._waiting = self._waiting, []
-        for asker in waiting:
-            if asker.answer.set_running_or_notify_cancel():
-                asker.answer.set_result(changes)
-        return [asker.row(at, "ok") for asker in waiting]
+        """Settle the waiting requests with the changes; return their audit records."""
+        return self._settle_requests(changes, "ok", at)
 
     def refused(self, problems: tuple[Problem, ...], at: datetime) -> list[effects.Record]:
-        """Answer the waiting requests with the problems; return their audit records."""
-        return self._answer(
+        """Settle the waiting requests with the problems; return their audit records."""
+        return self._settle_requests(
             ReloadRefusedError(problems),
             f"jobs.yaml is refused: {format_count(len(problems), 'problem')}",
             at,
         )
 
     def failed(self, error: str, at: datetime) -> list[effects.Record]:
-        """Answer the waiting requests with the reason; return their audit records."""
+        """Settle the waiting requests with the reason; return their audit records."""
         said = f"jobs.yaml could not be read again: {error}"
-        return self._answer(ReloadError(said), said, at)
+        return self._settle_requests(ReloadError(said), said, at)
 
-    def _answer(self, error: Exception, said: str, at: datetime) -> list[effects.Record]:
+    def _settle_requests(
+        self, outcome: Changes | Exception, said: str, at: datetime
+    ) -> list[effects.Record]:
         waiting, self._waiting = self._waiting, []
-        for asker in waiting:
-            if asker.answer.set_running_or_notify_cancel():
-                asker.answer.set_exception(error)
+        self._settled += [(asker.answer, outcome) for asker in waiting]
         return [asker.row(at, said) for asker in waiting]
+
+    def send_answers(self) -> None:
+        """Answer the settled requests; call this when their audit records are written."""
+        settled, self._settled = self._settled, []
+        for answer, outcome in settled:
+            if not answer.set_running_or_notify_cancel():
+                continue
+            if isinstance(outcome, Exception):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
 
     def _outcome(self, end: End, at: ev.At) -> ev.Event:
         try:

@@ -160,6 +160,7 @@ class Assignments:
             self._settings.host,
             State.INTERRUPTED,
             is_begun=False,
+            fence=assignment.fence,
         )
 
     def _ended(self, assignment: Assignment, run: RunView) -> Ended:

@@ -64,7 +64,10 @@ class DeadHosts:
         for job in set(jobs) - {fence for _, _, fence, _ in found}:
             engine.give_back(db, job)
         engine.unregister(db, worker)
-        db.execute("UPDATE hosts SET worker = NULL, lost_at = now() WHERE name = %s", (host,))
+        db.execute(
+            "UPDATE hosts SET worker = NULL, lost_at = now() WHERE name = %s AND worker = %s",
+            (host, worker),  # it may be joining again
+        )
         for run, attempt, fence, job in found:
             waits = job in self._waiting
             if not waits:

@@ -266,6 +266,8 @@ class Exchange:
                 if (run, attempt) in self._given:
                     done.given[run, attempt] = replace(self._given[run, attempt], begun=True)
                 done.events.append(ev.Started(at, run, attempt, pid))
+            case Ended(is_begun=False) if self._is_of_another(report):
+                pass  # a leader before has handed it out, and it is handed out again
             case Ended():
                 done.ended.append((report.run, report.attempt))
                 done.events.append(judged(report, at))
@@ -275,6 +277,11 @@ class Exchange:
                 done.events.append(ev.HostLost(at, run, attempt, host, is_final))
             case Forgotten(host):
                 dead_hosts.forget(db, host)
+
+    def _is_of_another(self, report: Ended) -> bool:
+        """Return whether an attempt that was not begun has another assignment by now."""
+        given = self._given.get((report.run, report.attempt))
+        return report.fence != 0 and (given is None or given.fence != report.fence)
 
     def _waits_for_host(self, run: int, attempt: int) -> bool:
         given = self._given.get((run, attempt))

@@ -82,6 +82,11 @@ class Membership:
         """Return for how long this host may still go on; negative if it may not."""
         return self._sent + self._settings.cluster.fence_s - self._clock()
 
+    @property
+    def _grace_s(self) -> float:
+        """Return the time from SIGTERM to SIGKILL: counted from the fence, if that has passed."""
+        return max(0.0, self._settings.cluster.grace_s + min(0.0, self.left_s))
+
     def fileno(self) -> int:
         """Return the descriptor that is readable when a heartbeat has looked."""
         return self._seen_fd
@@ -107,12 +112,12 @@ class Membership:
         if before.worker and before.machine != machine:
             self._refuse_a_copy(db, before.worker)
         with db.transaction():
-            self._refuse_another(db)
+            former = self._former_worker(db)
             worker = before.worker if before.machine == machine else 0
             if not worker or not engine.beat(db, worker):
                 worker = engine.register(db)
             self._write_row(db, worker, config)
-            self._take_up(db, worker)
+            self._take_up(db, worker, former)
         self._identity = Identity(before.uid, machine, worker)
         _write(self._path, self._identity)
         self.worker = worker
@@ -138,15 +143,20 @@ class Membership:
             (config, self._settings.host, self.worker),
         )
 
-    def _refuse_another(self, db: Connection) -> None:
+    def _former_worker(self, db: Connection) -> int | None:
+        """Return the worker that this host had, if it was not declared dead.
+
+        Raises: MembershipError if the name is that of another host.
+        """
         row = db.execute(
-            "SELECT uid FROM hosts WHERE name = %s FOR UPDATE", (self._settings.host,)
+            "SELECT uid, worker FROM hosts WHERE name = %s FOR UPDATE", (self._settings.host,)
         ).fetchone()
         if row is not None and row[0] != self._identity.uid:
             raise MembershipError(
                 f"another host is called {self._settings.host}: set cluster.host in jobs.yaml,"
                 f" or say nightshift cluster forget {self._settings.host}"
             )
+        return None if row is None else row[1]
 
     def _refuse_a_copy(self, db: Connection, worker: int) -> None:
         """Raise an error if the host of this state folder is alive elsewhere."""
@@ -180,19 +190,25 @@ class Membership:
             ),
         )
 
-    def _take_up(self, db: Connection, worker: int) -> None:
-        """Hold again the assignments that have waited for this host."""
+    def _take_up(self, db: Connection, worker: int, former: int | None) -> None:
+        """Hold again what has waited for this host, and what it held before a boot.
+
+        No leader looks at the former worker of a host any more. The supervisor says what has
+        become of its attempts.
+        """
         found = db.execute(
             "UPDATE assignments SET worker = %s, lost_at = NULL WHERE host = %s"
-            " AND lost_at IS NOT NULL AND ended_at IS NULL RETURNING fence",
-            (worker, self._settings.host),
+            " AND (lost_at IS NOT NULL OR worker = %s) AND ended_at IS NULL RETURNING fence",
+            (worker, self._settings.host, former),
         ).fetchall()
         # The engine has no function that gives a job that runs to another worker.
         db.execute(
             "UPDATE procrastinate_jobs SET worker_id = %s WHERE id = ANY(%s)"
-            " AND status = 'doing' AND worker_id IS NULL",
-            (worker, [fence for (fence,) in found]),
+            " AND status = 'doing' AND (worker_id IS NULL OR worker_id = %s)",
+            (worker, [fence for (fence,) in found], former),
         )
+        if former is not None and former != worker:
+            engine.unregister(db, former)
 
     # --- heartbeats ----------------------------------------------------------------
 
@@ -225,7 +241,7 @@ class Membership:
         is_over = self.left_s <= 0
         if is_over and not self._is_over:
             with contextlib.suppress(HostRefusedError):
-                self._local.confirm(0.0, self._settings.cluster.grace_s)
+                self._local.confirm(0.0, self._grace_s)
         self._is_over = is_over
 
     def _beat(self, db: Connection, does_look: bool) -> None:
@@ -237,7 +253,7 @@ class Membership:
             for_s = 0.0  # the leader has given what ran here to others
             self._lost.set()
         with contextlib.suppress(HostRefusedError):
-            self._local.confirm(for_s, self._settings.cluster.grace_s)
+            self._local.confirm(for_s, self._grace_s)
 
     def _write_beat(self, db: Connection, worker: int, does_look: bool, mono: float) -> bool:
         if not does_look:

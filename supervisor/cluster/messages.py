@@ -32,7 +32,9 @@ class Began(Struct, frozen=True, tag="began"):
 class Ended(Struct, frozen=True, tag="ended"):
     """An attempt and all of its processes have ended on a host.
 
-    is_begun: False if no process of it was ever started there. incident: see `Run`.
+    is_begun: False if no process of it was ever started there; then it may be handed out again
+    under its number, and `fence` says which assignment is meant (0: an older version does not).
+    incident: see `Run`.
     """
 
     run: int
@@ -49,6 +51,7 @@ class Ended(Struct, frozen=True, tag="ended"):
     cpu_s: float | None = None
     max_rss_bytes: int | None = None
     log_bytes: int = 0
+    fence: int = 0
 
 
 class Lost(Struct, frozen=True, tag="lost"):

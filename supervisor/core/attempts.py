@@ -4,7 +4,6 @@ Covers worker messages, exits and the attempt's own timers: SIGTERM at the deadl
 SIGKILL after the grace period, and release of the pool place if processes survive that.
 The run changes state when its main process has ended (`settle_verdict`). Pool place,
 groups and job are released when the tree is empty (`on_tree_empty`).
-`decide.py` maps events to the functions here.
 """
 
 from collections.abc import Mapping
@@ -177,6 +176,7 @@ def cancel(turn: Turn, run: Run, found: Verdict) -> None:
     """Cancel an open run: at once if it is not running, else by SIGTERM and SIGKILL."""
     live = turn.scheduler.live_attempts.get(run.id)
     if run.state is State.RUNNING and live is not None:
+        turn.save_run(replace(run, reason=found.reason, cause=found.cause))  # never begun again
         request_end(turn, live, found, live.job.kill_grace_s)
     else:
         final = turn.finish(run, found)

@@ -7,7 +7,7 @@ its attempts to the rule `if_lost` of their jobs.
 
 import msgspec
 
-from supervisor.core import attempts
+from supervisor.core import attempts, verdict
 from supervisor.core.config_model import IfLost
 from supervisor.core.events import HostLost, Judged, NotBegun, Restored, TreeEmpty
 from supervisor.core.incidents import NO_HOST, REPORTED
@@ -80,6 +80,10 @@ def adopt(turn: Turn, run: Run, event: Restored) -> None:
         turn.scheduler.retry_at = turn.scheduler.retry_at.set(run.id, at)
     if run.state is not State.RUNNING:
         return
+    was_cancelled = verdict.of_cancelled(run)
+    if not is_held and was_cancelled is not None:
+        turn.finish(run, was_cancelled)
+        return
     if not is_held:
         # It was recorded and never handed out: no record, no launch.
         before = run.attempt - 1
@@ -93,6 +97,9 @@ def adopt(turn: Turn, run: Run, event: Restored) -> None:
     attempt = next((each for each in recorded if each.number == run.attempt), begun)
     groups = tuple(group for group in (job.exclusive, run.batch) if group)
     job = replace(job, timeout_s=None, kill_grace_s=LEFT_TO_THE_HOST_S)
-    turn.set_live(LiveAttempt(run.id, job, attempt, groups, None))
+    live = LiveAttempt(run.id, job, attempt, groups, None)
+    turn.set_live(live)
+    if was_cancelled is not None:
+        attempts.request_end(turn, live, was_cancelled, job.kill_grace_s)
     for group in groups:
         turn.scheduler.groups = turn.scheduler.groups.set(group, run.id)

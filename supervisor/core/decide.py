@@ -152,16 +152,12 @@ def decide(scheduler: SchedulerState, event: Event) -> tuple[SchedulerState, tup
 
 def next_wakeup(scheduler: SchedulerState) -> float | None:
     """Return the monotonic time of the nearest timer, or None if no timer is set."""
-    nearest = [
-        at for live in scheduler.live_attempts.values() if (at := live.next_deadline()) is not None
-    ]
-    nearest.extend(scheduler.retry_at.values())
-    nearest.extend(at for at in (scheduler.stop_by, scheduler.fence_at) if at is not None)
+    timers = [scheduler.stop_by, scheduler.fence_at, *scheduler.retry_at.values()]
+    timers += [live.next_deadline() for live in scheduler.live_attempts.values()]
+    timers += [alert_delivery.next_attempt(box) for box in scheduler.outboxes.values()]
     if scheduler.unopened and scheduler.life is ServicePhase.SERVING:
-        nearest.append(scheduler.opening_at)
-    attempts = map(alert_delivery.next_attempt, scheduler.outboxes.values())
-    nearest.extend(at for at in attempts if at is not None)
-    return min(nearest, default=None)
+        timers.append(scheduler.opening_at)
+    return min([at for at in timers if at is not None], default=None)
 
 
 def next_minute(instant: datetime) -> datetime:

@@ -118,9 +118,13 @@ def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
     end = verdict.interrupted(Reason.CRASH if event.crashed else Reason.SHUTDOWN)
     if run.state is State.RUNNING:
         _end_attempts(turn, run, event.memory.attempts, end)
-        run = replace(run, interruptions=run.interruptions + 1, cause=end.cause)
+        if verdict.of_cancelled(run) is None:
+            run = replace(run, interruptions=run.interruptions + 1, cause=end.cause)
     job = turn.scheduler.definition(run.job)
-    if job is None:
+    was_cancelled = verdict.of_cancelled(run)
+    if was_cancelled is not None:
+        turn.finish(run, was_cancelled)
+    elif job is None:
         turn.finish(run, cancelled(Reason.REMOVED, "removed from jobs.yaml"))
     elif not job.enabled:
         turn.finish(run, cancelled(Reason.DISABLED, "disabled in jobs.yaml"))

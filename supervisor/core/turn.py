@@ -147,7 +147,9 @@ class Turn(IncidentTurn):
         scheduler = self.scheduler
         scheduler.live_attempts = scheduler.live_attempts.delete(live.run)
         for group in live.groups:
-            scheduler.groups = scheduler.groups.delete(group)
+            # A new text of jobs.yaml may have put two attempts that lived into one group.
+            if scheduler.groups.get(group) == live.run:
+                scheduler.groups = scheduler.groups.delete(group)
         state_indexes.leave_job(scheduler, live.job.name, live.run)
         self.may_admit = True
 
@@ -186,8 +188,10 @@ class Turn(IncidentTurn):
         fixed_until: fixed times come again only after this.
         """
         scheduler = self.scheduler
-        # What is due since the last tick was not opened yet, and stays due.
-        seen_until = min(self.now, scheduler.last_tick or self.now)
+        # What is due since the last tick stays due, unless it was opened already.
+        known = scheduler.job_records.get(job.name)
+        settled = known.seen_until if known is not None else scheduler.last_tick or self.now
+        seen_until = min(self.now, max(settled, scheduler.last_tick or settled))
         self.actions.append(ReleaseSlots(job.name, self.now))
         self.update_job_record(job.name, seen_until=seen_until, fixed_until=fixed_until)
         self.schedule_next(job, seen_until)

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from supervisor.core import incidents, signal_words
 from supervisor.core.config_model import Job
-from supervisor.core.model import Reason, State
+from supervisor.core.model import Reason, Run, State
 from workers.protocol import Done, Failed, Garbage
 from workers.units import format_count, format_duration
 
@@ -76,6 +76,13 @@ def keeper_lost() -> Verdict:
 def cancelled(reason: Reason, cause: str) -> Verdict:
     """Return the verdict of a run ended by a user, a reload or a replacement."""
     return Verdict(State.CANCELLED, reason, cause)
+
+
+def of_cancelled(run: Run) -> Verdict | None:
+    """Return the verdict of a run that was cancelled and whose end is not recorded, or None."""
+    if run.state is State.RUNNING and run.reason in (Reason.PERSON, Reason.REPLACED):
+        return cancelled(run.reason, run.cause)
+    return None
 
 
 def from_wait_status(

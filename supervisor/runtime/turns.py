@@ -96,6 +96,7 @@ class Turns:
         self._wake_at = next_wakeup(self.scheduler)
         self._publish()
         self._observer.publish()
+        self._reloader.send_answers()
 
     def _give_up(self, event: ev.Event, error: Exception) -> list[ev.Event]:
         """Clean up after an event that could not be decided; return the events that replace it.
@@ -119,7 +120,7 @@ class Turns:
         return in_its_place(event, failure)
 
     def _finish_reload(self, event: ev.Event, before: SchedulerState) -> list[effects.Record]:
-        """Answer the requests for a reload; return their audit records."""
+        """Settle the requests for a reload; return their audit records."""
         if isinstance(event, ev.Reloaded):
             self._mask(event.config)
             self._publish(config_loaded_at=event.at.wall)

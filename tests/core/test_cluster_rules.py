@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from supervisor.core import control_requests as req
+from supervisor.core import effects, explain, schedule
 from supervisor.core import events as ev
-from supervisor.core import explain, schedule
 from supervisor.core.assignment_key import AssignmentKey
 from supervisor.core.cluster_config import of_host, of_leader
 from supervisor.core.config_model import Cluster, Config, IfLost, Overlap
@@ -209,6 +209,34 @@ def test_an_open_run_of_a_removed_job_is_cancelled_by_the_next_leader():
     leader.is_replaced("01:00:20", job("b"))
 
     assert leader.states("a") == ["cancelled"]
+
+
+@pytest.mark.parametrize("is_handed_out", [True, False], ids=["handed out", "only recorded"])
+def test_a_run_that_was_cancelled_is_not_begun_again_by_the_next_leader(is_handed_out):
+    leader = Leader(HOURLY)
+    leader.at("01:00")
+    assert leader.asks(req.CancelJob("a")).answer is ReplyStatus.OK
+
+    leader.is_replaced("01:00:20", loses=not is_handed_out)
+
+    if is_handed_out:
+        assert effects.Signal(1, 1, effects.KillStep.TERM) in leader.actions
+        leader.judges("a", State.INTERRUPTED, Reason.ALONE)
+    assert leader.states("a") == ["cancelled"]
+    assert leader.run("a").cause == "cancelled by uid 1000"
+
+
+def test_two_attempts_that_a_new_text_has_put_into_one_group_end_one_after_the_other():
+    other = job("b", cron="0 1 * * *", exclusive="nas")
+    leader = Leader(HOURLY, other)
+    leader.at("01:00")
+    leader.is_replaced("01:00:20", replace(HOURLY, exclusive="nas"), other)
+
+    leader.judges("a", State.SUCCESS)
+    leader.judges("b", State.SUCCESS)
+
+    assert leader.states("a") == leader.states("b") == ["success"]
+    assert dict(leader.scheduler.groups) == {}
 
 
 # --- a host ----------------------------------------------------------------------------

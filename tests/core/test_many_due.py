@@ -144,6 +144,19 @@ def test_a_clock_that_is_put_back_in_between_repeats_nothing():
     assert all_slots(harness) == list("abcde")
 
 
+def test_resuming_from_now_at_the_very_minute_repeats_no_slot_that_was_opened():
+    minutely = [job(name, cron="* * * * *") for name in "abcde"]
+    harness = Harness(*minutely)
+    harness.at("02:00")
+
+    harness.asks(req.ResumeJob("", from_now=True))
+    harness.at("02:01")
+    goes_on(harness)
+
+    two = instant("2026-01-05 02:00")
+    assert sorted(name for name, slot in harness.ledger.slots if slot == two) == list("abcde")
+
+
 @pytest.mark.parametrize("name", ["e", ""])
 def test_resuming_from_now_in_between_forgets_no_slot(name):
     harness = at_two()

@@ -280,6 +280,18 @@ def test_a_run_that_a_crash_cut_off_says_so_while_it_waits():
     assert harness.run("a").cause == "the supervisor died"
 
 
+def test_a_run_that_was_cancelled_is_not_resumed_after_a_crash():
+    harness = Harness(job("a", cron="0 2 * * *"))
+    harness.at("02:00")
+    harness.asks(control_requests.CancelJob("a"))
+    harness.dies()
+
+    harness.starts("02:00:05")
+
+    assert harness.states("a") == ["cancelled"]
+    assert harness.run("a").cause == "cancelled by uid 1000"
+
+
 @pytest.mark.parametrize("how", ["stops", "dies"])
 def test_a_manual_run_is_not_resumed(how):
     harness = Harness(job("a"))

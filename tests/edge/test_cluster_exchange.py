@@ -135,6 +135,22 @@ def test_reports_are_read_again_by_the_next_leader_until_a_turn_was_recorded(db,
     assert [type(each) for each in happened(exchange(shared).poll(at(6)))] == [ev.Started]
 
 
+def test_a_refusal_that_is_read_late_is_not_that_of_the_next_assignment(db, shared):
+    before = exchange(shared)
+    begun(shared, run(1))
+    before.hand_out(Launch(run(1), JOB))
+    before.poll(at())
+    ((fence,),) = db.execute("DELETE FROM assignments RETURNING fence").fetchall()
+    engine.end(db, fence)
+    send(db, Ended(1, 1, "b", State.INTERRUPTED, is_begun=False, fence=fence))
+
+    leader = exchange(shared)
+    leader.hand_out(Launch(run(1), JOB))
+
+    assert happened(leader.poll(at(2))) == []
+    assert leader.held == {(1, 1)}
+
+
 @pytest.mark.parametrize("text", ["a\0b", r"a\u0000b", "\\", '"', "\x1b\ufffd"])
 def test_any_text_reaches_the_host_and_the_leader_as_it_was(db, shared, text):
     leader = exchange(shared)
