@@ -17,6 +17,7 @@ from supervisor import __version__
 from supervisor.core.views import Status
 from supervisor.web.feed import Feed
 from supervisor.web.gate import session_of
+from supervisor.web.page_response import PageResponse
 from supervisor.web.rendering import Renderer
 from supervisor.web.settings import PasswordAccess, WebSettings
 from supervisor.web.source import AnswerError, Source
@@ -57,14 +58,14 @@ class PageAnswers:
 
     async def page(
         self, request: Request, template: str, title: str, status: Status, **values: Any
-    ) -> HTMLResponse:
+    ) -> PageResponse:
         """Return a page, or its live part for htmx."""
         session = session_of(request)
         is_live = "hx-request" in request.headers
         said: list[tuple[str, str]] = []
         if not is_live:  # a page that is about to be left must not take what the next one shows
             said, session.said = session.said, []
-        text = self.web.render.page(
+        pieces = self.web.render.page(
             template,
             layout="live.html" if is_live else "document.html",
             frame=self._frame(request, title, status),
@@ -74,12 +75,12 @@ class PageAnswers:
             status=status,
             **values,
         )
-        return HTMLResponse(text, headers={"Vary": "HX-Request"})
+        return PageResponse(pieces, "gzip" in request.headers.get("accept-encoding", ""))
 
     def problem(self, request: Request, error: AnswerError, code: int = 503) -> HTMLResponse:
         """Return the page that says why there is no answer."""
         session = session_of(request)
-        text = self.web.render.page(
+        pieces = self.web.render.page(
             "problem.html",
             layout="live.html" if "hx-request" in request.headers else "document.html",
             frame=self._frame(request, "No answer", None),
@@ -87,7 +88,7 @@ class PageAnswers:
             said=[],
             error=error,
         )
-        return HTMLResponse(text, code)
+        return HTMLResponse("".join(pieces), code)
 
     def times(self, request: Request, status: Status) -> Times:
         """Return the times in the zone that the person chose."""

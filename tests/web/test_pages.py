@@ -1,14 +1,19 @@
 """Every page without scripts: complete, small, and with all texts escaped."""
 
+import asyncio
+import base64
 import contextlib
 import gzip
+import hashlib
 import http.client
 import re
+import zlib
 from html.parser import HTMLParser
 
 import pytest
 
 from supervisor.core.ical import PER_JOB
+from supervisor.web.page_response import PageResponse
 from supervisor.web.statics import STATIC
 from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
@@ -82,13 +87,17 @@ def test_a_page_keeps_its_own_policy(visitor, path):
     found = Markup(answer.text)
 
     assert answer.status == 200
-    assert "script-src 'self'" in answer.headers["content-security-policy"]
-    assert "unsafe" not in answer.headers["content-security-policy"]
+    policy = answer.headers["content-security-policy"]
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
     for tag, attributes in found.elements:
         assert "style" not in attributes, tag
         assert not [name for name in attributes if name.startswith("on")], tag
     assert all(script.get("src", "").startswith("/static/") for script in found.named("script"))
-    assert not found.named("style")
+    (style,) = re.findall("<style>(.*?)</style>", answer.text, re.DOTALL)
+    allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{allowed}';" in policy
+    assert len(found.named("style")) == 1
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -124,12 +133,43 @@ def test_a_page_is_sent_compressed(visitor, path):
     assert b"<main" in gzip.decompress(body)
 
 
+def test_what_stands_above_the_content_comes_first(visitor):
+    with contextlib.closing(http.client.HTTPConnection(*visitor.address)) as connection:
+        headers = {"Cookie": cookies_of(visitor), "Connection": "close"}
+        connection.request("GET", "/", headers=headers)
+        answer = connection.getresponse()
+        first = answer.fp.read(int(answer.fp.readline(), 16))
+        rest = answer.fp.read()
+
+    assert b"</nav>" in first
+    assert b"<h1" not in first
+    assert b"<h1" in rest
+
+
+def test_a_piece_of_a_page_is_unpacked_before_the_next_is_made():
+    unpacking, seen = zlib.decompressobj(31), []
+
+    def pieces():
+        yield "<p>first"
+        assert seen == [b"<p>first"]
+        yield "<p>rest"
+
+    async def send(message):
+        if body := unpacking.decompress(message.get("body", b"")):
+            seen.append(body)
+
+    asyncio.run(PageResponse(pieces(), is_packed=True)({}, None, send))
+
+    assert seen == [b"<p>first", b"<p>rest"]
+    assert unpacking.eof
+
+
 def test_the_static_files_are_small_together():
     assert sum(file.stat().st_size for file in STATIC.iterdir()) <= 100_000
 
 
 def test_a_static_file_may_be_kept(visitor):
-    answer = visitor.get("/static/page.css")
+    answer = visitor.get("/static/page.js")
 
     assert answer.status == 200
     assert "immutable" in answer.headers["cache-control"]
