@@ -78,6 +78,7 @@ def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
         get("/incidents", lists.get_incidents),
         get("/backups", lists.get_backups),
         get("/replication", lists.get_replication),
+        get("/hosts", lists.get_hosts),
         get("/actions", lists.get_actions),
         get("/config", lists.get_config),
         get("/runs", details.get_history),

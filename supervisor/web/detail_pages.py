@@ -12,6 +12,7 @@ from supervisor.web.frame import PageAnswers
 from supervisor.web.source import AnswerError
 from supervisor.web.views import job as job_view
 from supervisor.web.views import jobs
+from supervisor.web.views.hosts import fitting
 from supervisor.web.views.times import Times
 from workers.units import is_whole
 
@@ -42,6 +43,7 @@ class DetailPages(PageAnswers):
             "runs": runs[:HISTORY],
             "chart": job_view.chart(runs),
             "slots": slots,
+            "hosts": fitting(status.hosts, job.runs_on),
             "facts": await self._facts(name, at, times),
             "at": at,
             "bars_of": {run.id: jobs.progress_bar(run.progress) for run in job.runs},

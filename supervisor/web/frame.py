@@ -35,6 +35,8 @@ PAGES = (
     ("actions", "Actions"),
     ("config", "Config"),
 )
+# Only of a cluster.
+HOSTS = ("hosts", "Hosts")
 CHOICE_COOKIE, ZONE_COOKIE = "nightshift-times", "nightshift-zone"
 _ZONE = re.compile(r"[A-Za-z0-9_+\-/]{1,64}")
 
@@ -113,7 +115,7 @@ class PageAnswers:
             "here": f"{self.web.settings.base}{path}{'?' if query else ''}{query}",
             "back": f"{path}{'?' if query else ''}{query}",
             "section": path.strip("/").partition("/")[0] or "jobs",
-            "pages": PAGES,
+            "pages": (*PAGES, HOSTS) if status is not None and status.hosts else PAGES,
             "allowed": self.web.settings.allowed,
             "user": session_of(request).user,
             "has_login": isinstance(self.web.settings.access, PasswordAccess),

@@ -17,7 +17,7 @@ from supervisor.web.buttons import LISTED_S
 from supervisor.web.forecast import MOST_JOBS, Planned, planned, usual_seconds
 from supervisor.web.frame import PageAnswers
 from supervisor.web.source import AnswerError
-from supervisor.web.views import calendar, jobs, replication, timeline
+from supervisor.web.views import calendar, hosts, jobs, replication, timeline
 from supervisor.web.views.states import RANK
 
 # Pages of a thousand runs that the timeline asks for.
@@ -122,6 +122,15 @@ class ListPages(PageAnswers):
             for name in names[:20]
         ]
         return await self.page(request, "replication.html", "Replication", status, found=found)
+
+    async def get_hosts(self, request: Request) -> Response:
+        """Show the hosts of a cluster. Raises: AnswerError, also where there is none."""
+        status = await self.web.source.status()
+        if not status.hosts:
+            text = "This page shows a single host, not a cluster."
+            raise AnswerError(text, "Its jobs are on the first page.", is_unknown=True)
+        values = {"waiting": hosts.waiting(status.runs), "runs": hosts.running(status.runs)}
+        return await self.page(request, "hosts.html", "Hosts", status, **values)
 
     async def get_actions(self, request: Request) -> Response:
         status = await self.web.source.status()

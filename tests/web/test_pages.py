@@ -212,6 +212,12 @@ def test_what_is_not_there_is_said_on_a_page(visitor, path, status):
     assert "<main" in answer.text
 
 
+def test_a_single_host_has_no_page_of_hosts(visitor):
+    assert visitor.get("/hosts").status == 404
+    assert "Hosts</a>" not in visitor.get("/").text
+    assert "on_host" not in visitor.get("/jobs/health").text
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -45,7 +45,7 @@ def status_of(*runs):
     memory = Memory(runs=runs, next_run=len(runs) + 1)
     world, _ = decide(SchedulerState(config), Restored(At(NOW, 1.0), config, memory))
     facts = Facts("1", 7, NOW, "/jobs.yaml", NOW)
-    return build_views.status(world, facts, NOW)
+    return build_views.status(world, facts, NOW, 1.0)
 
 
 DEFINITIONS = tuple(definition_of(each, str) for each in JOBS)
