@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 from supervisor.core import schedule
@@ -121,7 +121,10 @@ def day_bounds(days: Days) -> dict[date, tuple[str, str]]:
 
 def _every(slots: Sequence[datetime]) -> str:
     """Return `every 15m` if all slots are as far apart, else ""."""
-    gaps = {(two - one).total_seconds() for one, two in pairwise(slots)}
+    # Times of one zone are subtracted as its clock shows them, also where that is changed.
+    gaps = {
+        (two - one).total_seconds() for one, two in pairwise(at.astimezone(UTC) for at in slots)
+    }
     return f"every {format_duration(gaps.pop())}" if len(gaps) == 1 else ""
 
 
