@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -103,7 +104,7 @@ class PageAnswers:
         )
 
     def _frame(self, request: Request, title: str, status: Status | None) -> Mapping[str, Any]:
-        path = request.scope["path"]
+        path = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
         query = request.scope["query_string"].decode("latin-1")
         icon = "bad"
         if status is not None:

@@ -216,7 +216,7 @@ def test_a_good_day_is_plain_and_a_bad_one_says_what_was():
     assert row.plain.startswith("M22 0")
     assert (row.cells[0].kind, row.cells[0].bad) == ("failed", 0.167)
     assert row.cells[0].words == "Wed 4 Feb: 3 success, 1 failed, 2 skipped"
-    assert row.words == "10 runs, 1 days with failures"
+    assert row.words == "10 runs, 1 day with failures"
 
 
 def test_a_busy_job_is_one_word_a_day():

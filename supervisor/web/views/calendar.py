@@ -8,7 +8,7 @@ from itertools import pairwise
 from supervisor.core import schedule
 from supervisor.core.calendar_views import DayBounds, DayCount, Days, JobDays, UpcomingSlot
 from supervisor.web.views.times import Times
-from workers.units import format_duration
+from workers.units import format_count, format_duration
 
 SPANS = (30, 90)
 PAGE = 60
@@ -156,7 +156,7 @@ def _row(job: JobDays, since: date) -> HeatRow:
         )
         share = round((bad or others or living) / max(1, good + bad + others + living), 3)
         cells.append(DayCell(each.day, x, kind, share, _words(each)))
-    words = f"{total} runs, {bad_days} days with failures"
+    words = f"{format_count(total, 'run')}, {format_count(bad_days, 'day')} with failures"
     return HeatRow(job.job, "".join(plain), tuple(cells), words)
 
 

@@ -12,7 +12,7 @@ from supervisor.core.model import State
 from supervisor.core.views import RunView
 from supervisor.web.forecast import Planned
 from supervisor.web.views.times import Times
-from workers.units import format_duration
+from workers.units import format_count, format_duration
 
 HOURS = (1, 3, 6, 12, 24)
 # Most rows with bars; jobs without runs in the window have none.
@@ -159,7 +159,9 @@ def _width(left: float, right: float) -> float:
 def _row(job: str, bars: list[Bar]) -> TimelineRow:
     ran = [bar for bar in bars if bar.run is not None]
     bad = sum(bar.state in (State.FAILED, State.MISSED, State.INTERRUPTED) for bar in ran)
-    words = f"{len(ran)} runs, {bad} of them failed, {len(bars) - len(ran)} planned"
+    words = (
+        f"{format_count(len(ran), 'run')}, {bad} of them failed, {len(bars) - len(ran)} planned"
+    )
     return TimelineRow(job, tuple(sorted(bars, key=lambda bar: bar.left)), words)
 
 
