@@ -22,7 +22,7 @@ class ClusterHost(Struct, frozen=True):
     """A host of the cluster. labels: all of them, sorted, with that of its name.
 
     is_alive: it was not declared dead. has_text: it runs the text of jobs.yaml in force.
-    running: attempts that it holds. seen_mono: when its heartbeat was last seen to change,
+    runs: of which it holds an attempt. seen_mono: when its heartbeat was last seen to change,
     in monotonic seconds of the leader.
     """
 
@@ -31,8 +31,13 @@ class ClusterHost(Struct, frozen=True):
     places: int
     is_alive: bool = True
     has_text: bool = True
-    running: int = 0
+    runs: tuple[int, ...] = ()
     seen_mono: float = 0.0
+
+    @property
+    def running(self) -> int:
+        """Return how many attempts it holds."""
+        return len(self.runs)
 
 
 def label_of(host: str) -> str:
@@ -106,7 +111,7 @@ def views(
             host.name == leader,
             host.has_text,
             host.labels,
-            host.running,
+            host.runs,
             host.places,
             None if age_s is None else round(age_s, 1),
         )

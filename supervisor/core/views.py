@@ -195,8 +195,8 @@ class Listening(Struct, frozen=True):
 class HostView(Struct, frozen=True):
     """A host of a cluster. state: alive, silent (no heartbeat for a while) or lost.
 
-    labels: with that of its name. has_text: it runs the text of jobs.yaml in force. running:
-    attempts that it has taken, of at most `places`. heartbeat_age_seconds: None if it is lost.
+    labels: with that of its name. has_text: it runs the text of jobs.yaml in force. runs: of
+    which it has an attempt, at most `places`. heartbeat_age_seconds: None if it is lost.
     """
 
     name: str
@@ -204,7 +204,7 @@ class HostView(Struct, frozen=True):
     leads: bool = False
     has_text: bool = True
     labels: tuple[str, ...] = ()
-    running: int = 0
+    runs: tuple[int, ...] = ()
     places: int = 0
     heartbeat_age_seconds: float | None = None
 

@@ -128,7 +128,10 @@ class ListPages(PageAnswers):
         if not status.hosts:
             text = "This page shows a single host, not a cluster."
             raise AnswerError(text, "Its jobs are on the first page.", is_unknown=True)
-        values = {"waiting": hosts.waiting(status.runs), "runs": hosts.running(status.runs)}
+        values = {
+            "waiting": hosts.waiting(status.hosts, status.runs),
+            "runs_on": hosts.on_hosts(status.hosts, status.runs),
+        }
         return await self.page(request, "hosts.html", "Hosts", status, **values)
 
     async def get_actions(self, request: Request) -> Response:

@@ -18,6 +18,7 @@ from supervisor.core.escape import escape_control
 from supervisor.core.state import RESERVED
 from supervisor.web.marks import ago, full, mark, state
 from supervisor.web.statics import STYLE, static_file
+from supervisor.web.views.hosts import host_of
 from workers.text import readable
 from workers.units import format_duration, format_size
 
@@ -43,6 +44,7 @@ class Renderer:
         self._env.filters |= FILTERS
         self._env.globals |= {"url": self.url, "job_url": self.job_url, "static": self.static}
         self._env.globals |= {"mark": mark, "state": state, "ago": ago, "full": full}
+        self._env.globals["host_of"] = host_of
         self._env.globals |= {"style": Markup(STYLE), "content_follows": _CONTENT_FOLLOWS}
 
     def load(self) -> None:

@@ -48,11 +48,11 @@ def test_each_attempt_of_a_run_stays_on_the_host_that_was_asked_for():
 
 def test_the_status_shows_each_host():
     made = leader(sees=(A, replace(B, is_alive=False, has_text=False)))
-    made.sees(replace(A, seen_mono=made.mono - 3.0, running=1), made.scheduler.hosts[1])
+    made.sees(replace(A, seen_mono=made.mono - 3.0, runs=(7,)), made.scheduler.hosts[1])
 
     assert made.status().hosts == (
-        HostView("a", "alive", True, True, ("host:a",), 1, 4, 3.0),
-        HostView("b", "lost", False, False, ("db", "host:b"), 0, 2, None),
+        HostView("a", "alive", True, True, ("host:a",), (7,), 4, 3.0),
+        HostView("b", "lost", False, False, ("db", "host:b"), (), 2, None),
     )
 
 

@@ -1,6 +1,7 @@
 """The page of a cluster, beside real hosts: which there are, and a run on one that is chosen."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -17,6 +18,7 @@ cluster: {{postgres: "${{DSN}}", host: "${{HOST}}", labels: "${{NIGHTSHIFT_LABEL
 max_concurrent: 2
 jobs:
   hello: {{command: 'echo hello'}}
+  slow: {{command: [sleep, '600'], kill_grace: 1s}}
   needs-db: {{command: 'true', runs_on: [db]}}
   asked: {{worker: "own:asked", with: {{word: hi}}}}
 """
@@ -98,6 +100,23 @@ def test_a_host_that_is_not_there_is_refused_in_words(visitor):
 
     assert said.status == 303
     assert "no host is called &#34;zzz&#34;" in visitor.get("/").text
+
+
+def test_a_run_is_shown_with_the_host_that_runs_it(hosts, visitor):
+    hosts["a"].ask("run", "slow")
+
+    until(lambda: any(each["runs"] for each in status(hosts["a"])["hosts"]), within_s=40)
+    (host,) = [each for each in status(hosts["c"])["hosts"] if each["runs"]]
+    (run,) = host["runs"]
+
+    until(lambda: f">slow {run}</a>" in visitor.get("/hosts").text)
+    row = re.search(rf"<tr><th[^>]*>{host['name']}.*?</tr>", visitor.get("/hosts").text, re.S)
+    assert row
+    assert f">slow {run}</a>" in row[0]
+    assert f"<dt>host</dt><dd>{host['name']}</dd>" in visitor.get(f"/runs/{run}").text
+    assert f"run {run}</a> on {host['name']}" in visitor.get("/jobs/slow").text
+    assert hosts["b"].ask("cancel", "slow").returncode == 0
+    until(lambda: newest(hosts["b"], "slow")["state"] == "cancelled", within_s=40)
 
 
 def test_the_loss_of_a_host_shows_by_itself(hosts, visitor, chromium):
