@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import http.server
 import re
+import sqlite3
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -57,6 +58,13 @@ class Tab:
         self.page.wait_for_function(
             "text => document.body.innerText.includes(text)", arg=text, timeout=PATIENCE_MS
         )
+
+
+def ran_badly(sandbox: Sandbox, job: str) -> int:
+    """Run a job that fails, and return the number of the run."""
+    assert sandbox.ask("run", job, "--wait").returncode == 1
+    number: int = sandbox.json("history", job, "-n", "1")["runs"][0]["id"]
+    return number
 
 
 @contextmanager
@@ -178,6 +186,42 @@ def test_ten_thousand_jobs_are_paged_and_found(chromium):
             for path in ("timeline", "calendar"):
                 seen.open(path)
             assert seen.complaints == []
+
+
+LONG = """
+jobs:
+  fails: {worker: "own:fails", description: "%s"}
+  backup: {worker: backup.run, with: {database: cards.db, directory: copies}}
+""" % ("d" * 10_000)
+OWN = """
+from workers.report import WorkerError
+
+def fails(params, report):
+    raise WorkerError("e" * 10_000, permanent=True)
+"""
+
+
+def test_a_long_word_widens_no_page_and_hides_no_list(chromium):
+    with Sandbox(LONG) as sandbox:
+        (sandbox.root / "own.py").write_text(OWN)
+        with sqlite3.connect(sandbox.root / "cards.db") as db:
+            db.execute("CREATE TABLE cards (name TEXT)")
+        with supervised(sandbox), page(sandbox) as url:
+            failed = ran_badly(sandbox, "fails")
+            sandbox.says("run", "backup", "--wait")
+            (copy,) = (sandbox.root / "copies").glob("*.gz")
+            copy.with_name(f"{'x' * 200}{copy.name}").write_bytes(copy.read_bytes())
+            with tab(chromium, url, Visitor(url).sign_in().cookies) as seen:
+                for path in ("", "incidents", "backups", "runs", "jobs/fails", f"runs/{failed}"):
+                    seen.open(path)
+                    seen.page.evaluate(_OPEN)
+                    for scheme, width in LOOKS:
+                        seen.look(scheme, width)
+                        wide = seen.page.evaluate("document.documentElement.scrollWidth")
+                        assert wide <= width, (path, width)
+                seen.open("")
+                seen.page.set_viewport_size({"width": 1280, "height": 800})
+                assert seen.page.locator("#job-fails").bounding_box()["y"] < 800
 
 
 class _Proxy(http.server.BaseHTTPRequestHandler):
