@@ -131,6 +131,21 @@ def test_a_change_shows_by_itself(chromium, url, visitor, sandbox):
         assert seen.complaints == []
 
 
+def test_a_page_says_that_it_gets_no_changes_any_more(chromium, sandbox):
+    with contextlib.ExitStack() as running:
+        url = running.enter_context(page(sandbox))
+        with tab(chromium, url, Visitor(url).sign_in().cookies) as seen:
+            seen.open("")
+            sandbox.says("pause", "sync-cards")
+            seen.page.wait_for_selector("#job-sync-cards button:has-text('Resume')")
+            assert seen.page.locator("#stale").is_hidden()
+            sandbox.says("resume", "sync-cards")
+
+            running.close()
+
+            seen.page.wait_for_selector("#stale", state="visible")
+
+
 def test_what_a_person_types_stays_when_something_changes(chromium, url, visitor, sandbox):
     with tab(chromium, url, visitor.cookies) as seen:
         seen.open("jobs/load/run")
