@@ -78,7 +78,9 @@ class GetHandlers:
 
     async def get_status(self, request: Request) -> Response:
         return as_json(
-            self._roll.status(self._context.scheduler, self._context.bridge.facts, now())
+            self._roll.status(
+                self._context.scheduler, self._context.bridge.facts, now(), time.monotonic()
+            )
         )
 
     async def get_jobs(self, request: Request) -> Response:

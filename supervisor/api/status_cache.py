@@ -32,7 +32,9 @@ class StatusCache:
         self._jobs: dict[str, _Piece] = {}
         self._runs: dict[int, _Piece] = {}
 
-    def status(self, scheduler: SchedulerState, facts: Facts, now: datetime) -> Status:
+    def status(
+        self, scheduler: SchedulerState, facts: Facts, now: datetime, mono: float
+    ) -> Status:
         """Return the status, in which jobs and runs are already encoded as JSON."""
         if self._known is not scheduler.jobs:
             self._known, self._in_file = scheduler.jobs, build_views.jobs_in_file_order(scheduler)
@@ -42,7 +44,7 @@ class StatusCache:
         }
         jobs: Any = tuple(piece for _, piece in self._jobs.values())
         runs: Any = tuple(piece for _, piece in self._runs.values())
-        return build_views.summary_view(scheduler, facts, now, jobs, runs)
+        return build_views.summary_view(scheduler, facts, now, mono, jobs, runs)
 
     def _job(self, scheduler: SchedulerState, job: Job, now: datetime) -> _Piece:
         mark, slot = scheduler.job_records.get(job.name), scheduler.next_slot.get(job.name)

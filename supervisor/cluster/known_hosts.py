@@ -21,7 +21,7 @@ def known(
             host.places,
             is_alive=host.worker is not None,
             has_text=host.config == config,
-            running=host.running,
+            runs=tuple(host.runs),
             seen_mono=mono - (0.0 if host.worker is None else silent_s(host.worker)),
         )
         for host in hosts

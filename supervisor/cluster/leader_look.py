@@ -4,7 +4,7 @@ It writes the leader's heartbeat and reads those of the hosts. Everything else i
 transaction of its own, which is begun only when there is something to do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from supervisor.cluster import engine, session
@@ -18,7 +18,7 @@ class HostRow:
     """A host as PostgreSQL has it.
 
     worker None: it was declared dead. heartbeat: the last one of its worker, as text that is
-    only compared with itself; None: the worker is gone.
+    only compared with itself; None: the worker is gone. runs: of which it holds an attempt.
     """
 
     name: str
@@ -27,8 +27,8 @@ class HostRow:
     worker: int | None
     config: int | None
     fence_s: float
-    running: int
     heartbeat: str | None
+    runs: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,9 @@ WITH {engine.BEAT}, once AS MATERIALIZED (
         {_REPORTS} AS reports, {_LOST} AS lost,
         extract(epoch FROM clock_timestamp())::float8 AS at)
 SELECT beaten, newest, reports, lost, at, name, labels, places, worker, config, fence_seconds,
-    (SELECT count(*) FROM assignments WHERE assignments.host = hosts.name AND ended_at IS NULL),
-    last_heartbeat::text
+    last_heartbeat::text,
+    ARRAY(SELECT run FROM assignments WHERE assignments.host = hosts.name AND ended_at IS NULL
+        ORDER BY run)
 FROM once LEFT JOIN hosts ON true
 LEFT JOIN procrastinate_workers AS workers ON workers.id = hosts.worker ORDER BY name
 """

@@ -36,17 +36,18 @@ from supervisor.core.views import (
 _A_DAY = timedelta(days=1)
 
 
-def status(scheduler: SchedulerState, facts: Facts, now: datetime) -> Status:
-    """Return the status of the whole service."""
+def status(scheduler: SchedulerState, facts: Facts, now: datetime, mono: float) -> Status:
+    """Return the status of the whole service. mono: the monotonic clock, in seconds."""
     jobs = tuple(job_status(scheduler, job, now) for job in jobs_in_file_order(scheduler))
     runs = tuple(open_run(scheduler, run) for run in jobs_by_age(scheduler))
-    return summary_view(scheduler, facts, now, jobs, runs)
+    return summary_view(scheduler, facts, now, mono, jobs, runs)
 
 
 def summary_view(
     scheduler: SchedulerState,
     facts: Facts,
     now: datetime,
+    mono: float,
     jobs: tuple[JobStatus, ...],
     runs: tuple[RunView, ...],
 ) -> Status:
@@ -78,6 +79,7 @@ def summary_view(
         incidents=tuple(
             incident_view(each, scheduler.waiting_alerts) for each in scheduler.incidents.values()
         ),
+        hosts=tuple(cluster_hosts.views(scheduler.hosts, scheduler.config.cluster, mono)),
     )
 
 

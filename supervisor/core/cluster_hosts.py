@@ -5,21 +5,24 @@ host has the label of that host besides, which every host has by itself.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from supervisor.core.config_model import Job
+from supervisor.core.config_model import Cluster, Job
 from supervisor.core.model import Run
+from supervisor.core.views import HostView
 
 _HOST = "host:"
+# A heartbeat that is older is shown as silent; no rule uses it.
+SILENT_S = 15.0
 
 
 class ClusterHost(Struct, frozen=True):
     """A host of the cluster. labels: all of them, sorted, with that of its name.
 
     is_alive: it was not declared dead. has_text: it runs the text of jobs.yaml in force.
-    running: attempts that it holds. seen_mono: when its heartbeat was last seen to change,
+    runs: of which it holds an attempt. seen_mono: when its heartbeat was last seen to change,
     in monotonic seconds of the leader.
     """
 
@@ -28,8 +31,13 @@ class ClusterHost(Struct, frozen=True):
     places: int
     is_alive: bool = True
     has_text: bool = True
-    running: int = 0
+    runs: tuple[int, ...] = ()
     seen_mono: float = 0.0
+
+    @property
+    def running(self) -> int:
+        """Return how many attempts it holds."""
+        return len(self.runs)
 
 
 def label_of(host: str) -> str:
@@ -87,6 +95,26 @@ def in_words(labels: Iterable[str]) -> str:
     rest = [label for label in given if not label.startswith(_HOST)]
     host = f"host {' and '.join(named)}" if named else "a host"
     return f"{host} with {' and '.join(rest)}" if rest else host
+
+
+def views(
+    hosts: Iterable[ClusterHost], cluster: Cluster | None, mono: float
+) -> Iterator[HostView]:
+    """Yield hosts for people, by name. cluster: of the leader; mono: its clock, in seconds."""
+    leader = None if cluster is None else cluster.host
+    for host in sorted(hosts, key=lambda each: each.name):
+        age_s = max(0.0, mono - host.seen_mono) if host.is_alive else None
+        state = "lost" if age_s is None else "silent" if age_s > SILENT_S else "alive"
+        yield HostView(
+            host.name,
+            state,
+            host.name == leader,
+            host.has_text,
+            host.labels,
+            host.runs,
+            host.places,
+            None if age_s is None else round(age_s, 1),
+        )
 
 
 def names(hosts: Iterable[ClusterHost]) -> str:

@@ -192,6 +192,23 @@ class Listening(Struct, frozen=True):
     error: str = ""
 
 
+class HostView(Struct, frozen=True):
+    """A host of a cluster. state: alive, silent (no heartbeat for a while) or lost.
+
+    labels: with that of its name. has_text: it runs the text of jobs.yaml in force. runs: of
+    which it has an attempt, at most `places`. heartbeat_age_seconds: None if it is lost.
+    """
+
+    name: str
+    state: str
+    leads: bool = False
+    has_text: bool = True
+    labels: tuple[str, ...] = ()
+    runs: tuple[int, ...] = ()
+    places: int = 0
+    heartbeat_age_seconds: float | None = None
+
+
 class Facts(Struct, frozen=True):
     """What the runtime knows and `SchedulerState` does not; instance: id of the ledger."""
 
@@ -213,6 +230,7 @@ class Status(Struct, frozen=True, kw_only=True):
 
     notes: sentences about the whole service that matter for the rest of the response.
     instance: random id of the ledger, which tells its run numbers from those of others.
+    hosts: those of the cluster that it leads, by name; () for a single host.
     """
 
     version: str
@@ -236,6 +254,7 @@ class Status(Struct, frozen=True, kw_only=True):
     jobs: tuple[JobStatus, ...] = ()
     runs: tuple[RunView, ...] = ()
     incidents: tuple[IncidentView, ...] = ()
+    hosts: tuple[HostView, ...] = ()
 
 
 class Definition(Struct, frozen=True):

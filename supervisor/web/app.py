@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -26,7 +27,16 @@ from supervisor.web.settings import WebSettings
 from supervisor.web.source import AnswerError, Source
 from supervisor.web.statics import get_static
 from supervisor.web.strips import Strips
+from supervisor.web.views.query import QueryError
 
+
+class _Number(IntegerConvertor):
+    """The number of a run or an incident in a path; one that is longer names no page."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("number", _Number())
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -78,19 +88,20 @@ def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
         get("/incidents", lists.get_incidents),
         get("/backups", lists.get_backups),
         get("/replication", lists.get_replication),
+        get("/hosts", lists.get_hosts),
         get("/actions", lists.get_actions),
         get("/config", lists.get_config),
         get("/runs", details.get_history),
-        get("/runs/{run:int}", details.get_run),
-        get("/runs/{run:int}/log", live.get_log),
-        get("/runs/{run:int}/log/stream", live.get_log_stream),
+        get("/runs/{run:number}", details.get_run),
+        get("/runs/{run:number}/log", live.get_log),
+        get("/runs/{run:number}/log/stream", live.get_log_stream),
         get("/jobs/{job}", details.get_job),
         get("/jobs/{job}/run", run_form.get_form),
         get("/events", live.get_events),
         post("/jobs/{job}/run", run_form.post_run),
         post("/jobs/{job}/{verb}", buttons.post_job),
-        post("/runs/{run:int}/cancel", buttons.post_cancel_run),
-        post("/incidents/{incident:int}/ack", buttons.post_ack),
+        post("/runs/{run:number}/cancel", buttons.post_cancel_run),
+        post("/incidents/{incident:number}/ack", buttons.post_ack),
         post("/pause", buttons.post_pause_all),
         post("/resume", buttons.post_resume_all),
         post("/reload", buttons.post_reload),
@@ -101,13 +112,16 @@ def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
 
 
 def _in_words(handler: Handler, pages: ListPages) -> Handler:
-    """Return a handler that answers a refusal of the supervisor with a page."""
+    """Return a handler that answers a mistake or a refusal with a page."""
 
     async def answer(request: Request) -> Response:
         # Before anything is asked: a change from now on is one that the page may lack.
         request.state.changes = pages.web.feed.changes
         try:
             return await handler(request)
+        except QueryError as error:
+            wrong = AnswerError(str(error), "A link of the page leads on.")
+            return pages.problem(request, wrong, 400)
         except AnswerError as error:
             code = 403 if error.is_refused else 404 if error.is_unknown else 503
             return pages.problem(request, error, code)

@@ -1,6 +1,6 @@
 """POST handlers: each asks the supervisor one thing, and leads back to where it was pressed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from starlette.requests import Request
@@ -109,7 +109,8 @@ class Buttons(PageAnswers):
         return answer
 
     async def _run(self, request: Request, job: str) -> str:
-        asked = {"with_deps": bool(form_of(request).get("with_deps"))}
+        form = form_of(request)
+        asked = {"with_deps": bool(form.get("with_deps")), **on_host(form)}
         opened = decoded(await self._post(request, "jobs", job, "run", **asked), responses.Opened)
         return f"Run {opened.run.id} of {job} was opened."
 
@@ -153,6 +154,11 @@ class Buttons(PageAnswers):
         return RedirectResponse(
             f"{self.web.settings.base}{local_path(form_of(request).get('back', '/'))}", 303
         )
+
+
+def on_host(form: Mapping[str, str]) -> dict[str, str]:
+    """Return what a form says of the host, for the body of a request; {}: any host."""
+    return {"on_host": form["on_host"]} if form.get("on_host") else {}
 
 
 def local_path(text: str) -> str:

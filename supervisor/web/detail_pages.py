@@ -1,6 +1,6 @@
 """The pages of one thing: a job, a run, and the history they link to."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -12,8 +12,9 @@ from supervisor.web.frame import PageAnswers
 from supervisor.web.source import AnswerError
 from supervisor.web.views import job as job_view
 from supervisor.web.views import jobs
+from supervisor.web.views.hosts import fitting
+from supervisor.web.views.query import instant, one_of, whole
 from supervisor.web.views.times import Times
-from workers.units import is_whole
 
 HISTORY = 50
 # The end of a log that a page shows; the rest is one click away.
@@ -42,6 +43,7 @@ class DetailPages(PageAnswers):
             "runs": runs[:HISTORY],
             "chart": job_view.chart(runs),
             "slots": slots,
+            "hosts": fitting(status.hosts, job.runs_on),
             "facts": await self._facts(name, at, times),
             "at": at,
             "bars_of": {run.id: jobs.progress_bar(run.progress) for run in job.runs},
@@ -67,10 +69,10 @@ class DetailPages(PageAnswers):
         query = request.query_params
         wanted = {
             "job": query.get("job") or None,
-            "state": query.get("state") if query.get("state") in _STATES else None,
-            "since": _instant(query.get("since", "")),
-            "until": _instant(query.get("until", "")),
-            "before": query.get("before") if is_whole(query.get("before", "")) else None,
+            "state": one_of(query, "state", _STATES, "") or None,
+            "since": instant(query, "since"),
+            "until": instant(query, "until"),
+            "before": whole(query, "before"),
         }
         runs = await self.web.source.runs(**wanted, limit=HISTORY)
         older = None
@@ -107,28 +109,19 @@ class DetailPages(PageAnswers):
 
     async def _facts(self, job: str, at: str, times: Times) -> tuple[str, ...]:
         """Return the explanation of a job at a time that a person typed, or now."""
-        instant = None
+        moment = None
         if at:
             try:
                 typed = datetime.fromisoformat(at)
             except ValueError:
                 return (f'"{at[:40]}" is no time: expected one such as 2026-02-09T02:00.',)
-            instant = (typed if typed.tzinfo else typed.replace(tzinfo=times.zone)).isoformat()
+            moment = (typed if typed.tzinfo else typed.replace(tzinfo=times.zone)).isoformat()
         try:
             return (
-                await self.web.source.get(responses.Explained, "jobs", job, "explain", at=instant)
+                await self.web.source.get(responses.Explained, "jobs", job, "explain", at=moment)
             ).facts
         except AnswerError as error:
             return (error.text,)
-
-
-def _instant(text: str) -> str | None:
-    """Return an RFC 3339 time as it is; None for anything else."""
-    try:
-        at = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
-        return None
-    return at.astimezone(UTC).isoformat() if at.tzinfo else None
 
 
 def _waiting_for(status: Status, run: int) -> list[RunView]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -17,6 +18,7 @@ from supervisor import __version__
 from supervisor.core.views import Status
 from supervisor.web.feed import Feed
 from supervisor.web.gate import session_of
+from supervisor.web.page_response import PageResponse
 from supervisor.web.rendering import Renderer
 from supervisor.web.settings import PasswordAccess, WebSettings
 from supervisor.web.source import AnswerError, Source
@@ -34,6 +36,8 @@ PAGES = (
     ("actions", "Actions"),
     ("config", "Config"),
 )
+# Only of a cluster.
+HOSTS = ("hosts", "Hosts")
 CHOICE_COOKIE, ZONE_COOKIE = "nightshift-times", "nightshift-zone"
 _ZONE = re.compile(r"[A-Za-z0-9_+\-/]{1,64}")
 
@@ -57,14 +61,14 @@ class PageAnswers:
 
     async def page(
         self, request: Request, template: str, title: str, status: Status, **values: Any
-    ) -> HTMLResponse:
+    ) -> PageResponse:
         """Return a page, or its live part for htmx."""
         session = session_of(request)
         is_live = "hx-request" in request.headers
         said: list[tuple[str, str]] = []
         if not is_live:  # a page that is about to be left must not take what the next one shows
             said, session.said = session.said, []
-        text = self.web.render.page(
+        pieces = self.web.render.page(
             template,
             layout="live.html" if is_live else "document.html",
             frame=self._frame(request, title, status),
@@ -74,12 +78,12 @@ class PageAnswers:
             status=status,
             **values,
         )
-        return HTMLResponse(text, headers={"Vary": "HX-Request"})
+        return PageResponse(pieces, "gzip" in request.headers.get("accept-encoding", ""))
 
     def problem(self, request: Request, error: AnswerError, code: int = 503) -> HTMLResponse:
         """Return the page that says why there is no answer."""
         session = session_of(request)
-        text = self.web.render.page(
+        pieces = self.web.render.page(
             "problem.html",
             layout="live.html" if "hx-request" in request.headers else "document.html",
             frame=self._frame(request, "No answer", None),
@@ -87,7 +91,7 @@ class PageAnswers:
             said=[],
             error=error,
         )
-        return HTMLResponse(text, code)
+        return HTMLResponse("".join(pieces), code)
 
     def times(self, request: Request, status: Status) -> Times:
         """Return the times in the zone that the person chose."""
@@ -100,7 +104,7 @@ class PageAnswers:
         )
 
     def _frame(self, request: Request, title: str, status: Status | None) -> Mapping[str, Any]:
-        path = request.scope["path"]
+        path = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
         query = request.scope["query_string"].decode("latin-1")
         icon = "bad"
         if status is not None:
@@ -112,7 +116,7 @@ class PageAnswers:
             "here": f"{self.web.settings.base}{path}{'?' if query else ''}{query}",
             "back": f"{path}{'?' if query else ''}{query}",
             "section": path.strip("/").partition("/")[0] or "jobs",
-            "pages": PAGES,
+            "pages": (*PAGES, HOSTS) if status is not None and status.hosts else PAGES,
             "allowed": self.web.settings.allowed,
             "user": session_of(request).user,
             "has_login": isinstance(self.web.settings.access, PasswordAccess),

@@ -20,9 +20,10 @@ from supervisor.web import passwords, request_rules
 from supervisor.web.rendering import Renderer
 from supervisor.web.sessions import Session, Sessions
 from supervisor.web.settings import HeaderAccess, PasswordAccess, TokenAccess, WebSettings
+from supervisor.web.statics import STYLE_HASH
 
 CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    f"default-src 'none'; script-src 'self'; style-src 'self' '{STYLE_HASH}'; connect-src 'self'; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {

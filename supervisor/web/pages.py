@@ -17,7 +17,8 @@ from supervisor.web.buttons import LISTED_S
 from supervisor.web.forecast import MOST_JOBS, Planned, planned, usual_seconds
 from supervisor.web.frame import PageAnswers
 from supervisor.web.source import AnswerError
-from supervisor.web.views import calendar, jobs, replication, timeline
+from supervisor.web.views import calendar, hosts, jobs, replication, timeline
+from supervisor.web.views.query import one_of, whole
 from supervisor.web.views.states import RANK
 
 # Pages of a thousand runs that the timeline asks for.
@@ -41,8 +42,8 @@ class ListPages(PageAnswers):
 
     async def get_timeline(self, request: Request) -> Response:
         status, about = await self.web.source.status(), await self.web.source.jobs()
-        asked = request.query_params.get("hours", "")
-        hours = int(asked) if asked in map(str, timeline.HOURS) else 12
+        choices = [str(hours) for hours in timeline.HOURS]
+        hours = int(one_of(request.query_params, "hours", choices, "12"))
         shown = timeline.window(datetime.now(UTC), hours)
         runs = await self._runs_since(shown.begin)
         coming = await self._planned(shown.now, shown.end)
@@ -60,9 +61,8 @@ class ListPages(PageAnswers):
 
     async def get_calendar(self, request: Request) -> Response:
         status, about = await self.web.source.status(), await self.web.source.jobs()
-        asked = request.query_params.get("days", "")
-        span = int(asked) if asked in map(str, calendar.SPANS) else calendar.SPANS[0]
-        page = jobs.choice(request.query_params).page
+        span = _span(request)
+        page = whole(request.query_params, "page") or 1
         days = await self.web.source.get(Days, "days", days=span)
         heat = calendar.heat_map(days, page)
         coming = await self.web.source.get(Upcoming, "next", days=7, n=SLOTS_A_JOB)
@@ -79,8 +79,7 @@ class ListPages(PageAnswers):
 
     async def get_ical(self, request: Request) -> Response:
         """Return the coming slots for a calendar program."""
-        asked = request.query_params.get("days", "")
-        days = int(asked) if asked in map(str, calendar.SPANS) else calendar.SPANS[0]
+        days = _span(request)
         about = await self.web.source.jobs()
         query = {"days": days, "n": ical.PER_JOB, "limit": ical.MOST_EVENTS}
         slots = (await self.web.source.get(Upcoming, "next", **query)).slots
@@ -122,6 +121,18 @@ class ListPages(PageAnswers):
             for name in names[:20]
         ]
         return await self.page(request, "replication.html", "Replication", status, found=found)
+
+    async def get_hosts(self, request: Request) -> Response:
+        """Show the hosts of a cluster. Raises: AnswerError, also where there is none."""
+        status = await self.web.source.status()
+        if not status.hosts:
+            text = "This page shows a single host, not a cluster."
+            raise AnswerError(text, "Its jobs are on the first page.", is_unknown=True)
+        values = {
+            "waiting": hosts.waiting(status.hosts, status.runs),
+            "runs_on": hosts.on_hosts(status.hosts, status.runs),
+        }
+        return await self.page(request, "hosts.html", "Hosts", status, **values)
 
     async def get_actions(self, request: Request) -> Response:
         status = await self.web.source.status()
@@ -171,3 +182,9 @@ class ListPages(PageAnswers):
         await self.web.strips.fill(self.web.source, [job.name for job in about])
         seconds = {job.name: usual_seconds(self.web.strips.of(job.name)) for job in about}
         return await run_in_threadpool(planned, status, about, seconds, now, until)
+
+
+def _span(request: Request) -> int:
+    """Return how many days a calendar has. Raises: QueryError."""
+    choices = [str(days) for days in calendar.SPANS]
+    return int(one_of(request.query_params, "days", choices, choices[0]))

@@ -1,25 +1,29 @@
 """Templates: jinja2 with autoescape, and the filters that they use.
 
 Text from outside reaches a template through `shown`, which escapes control characters and
-direction overrides; jinja2 escapes HTML. Only `ansi.py` makes markup.
+direction overrides; jinja2 escapes HTML. Only `ansi.py` and `marks.py` make markup.
 """
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import jinja2
+from markupsafe import Markup
 
 from supervisor.core.escape import escape_control
 from supervisor.core.state import RESERVED
-from supervisor.web.statics import static_file
-from supervisor.web.views.states import SHAPES
+from supervisor.web.marks import ago, full, mark, state
+from supervisor.web.statics import STYLE, static_file
+from supervisor.web.views.hosts import host_of
 from workers.text import readable
 from workers.units import format_duration, format_size
 
+# What a template writes where its content follows; no text of a page holds it.
+_CONTENT_FOLLOWS = Markup("\0")
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -39,16 +43,28 @@ class Renderer:
         )
         self._env.filters |= FILTERS
         self._env.globals |= {"url": self.url, "job_url": self.job_url, "static": self.static}
-        self._env.globals["SHAPES"] = SHAPES
+        self._env.globals |= {"mark": mark, "state": state, "ago": ago, "full": full}
+        self._env.globals["host_of"] = host_of
+        self._env.globals |= {"style": Markup(STYLE), "content_follows": _CONTENT_FOLLOWS}
 
     def load(self) -> None:
         """Compile all templates, so that the first visitor does not wait for it."""
         for name in ("jobs.html", *self._env.list_templates()):
             self._env.get_template(name)
 
-    def page(self, template: str, **values: Any) -> str:
-        """Return a page, or its live part."""
-        return self._env.get_template(template).render(**values)
+    def page(self, template: str, **values: Any) -> Iterator[str]:
+        """Yield a page in two pieces: what stands before its content, and the rest.
+
+        The live part is one piece.
+        """
+        pieces: list[str] = []
+        for piece in self._env.get_template(template).generate(**values):
+            if piece == _CONTENT_FOLLOWS:
+                yield "".join(pieces)
+                pieces.clear()
+            else:
+                pieces.append(piece)
+        yield "".join(pieces)
 
     def bare(self, template: str, **values: Any) -> str:
         """Return a page for a browser without a session."""

@@ -7,11 +7,12 @@ from starlette.responses import RedirectResponse, Response
 
 from supervisor.core import responses
 from supervisor.core.config_model import Problem
-from supervisor.web.buttons import Buttons
+from supervisor.web.buttons import Buttons, on_host
 from supervisor.web.frame import PageAnswers, Web
 from supervisor.web.gate import form_of, session_of
 from supervisor.web.source import AnswerError, decoded
 from supervisor.web.views import parameters
+from supervisor.web.views.hosts import fitting
 from supervisor.web.worker_reader import WorkerReader
 
 
@@ -43,8 +44,9 @@ class RunForm(PageAnswers):
             return await self._shown(request, job, form, {**also, **error.errors}, 422)
         if errors := await self._workers.errors(job, given):
             return await self._shown(request, job, form, errors, 422)
-        body = {"set": given, "dry_run": bool(form.get("dry_run"))}
+        body: dict[str, object] = {"set": given, "dry_run": bool(form.get("dry_run"))}
         body["with_deps"] = bool(form.get("with_deps"))
+        body |= on_host(form)
         try:
             user = session_of(request).user
             answer = await self.web.source.post(user, "jobs", job.name, "run", **body)
@@ -65,8 +67,10 @@ class RunForm(PageAnswers):
     ) -> Response:
         known = await self._workers.description(job)
         fields = parameters.fields(job.with_, known.fields)
+        status = await self.web.source.status()
         values = {
             "job": job,
+            "hosts": fitting(status.hosts, job.runs_on),
             "fields": parameters.typed(fields, form) if form else fields,
             "form": form,
             "errors": errors,
@@ -74,7 +78,6 @@ class RunForm(PageAnswers):
             "takes_any": known.fields is None,
             "unread": "" if known.is_known else _why(known.problems),
         }
-        status = await self.web.source.status()
         answer = await self.page(request, "run_form.html", f"Run {job.name}", status, **values)
         answer.status_code = code
         return answer

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -34,8 +35,18 @@ async def _serve(app: ASGIApp, listening: socket.socket) -> None:
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     for number in _ENDING:
         loop.add_signal_handler(number, ended.set)
-    config = UvicornConfig(app, log_config=None, access_log=False, ws="none", server_header=False)
+    config = UvicornConfig(
+        app,
+        log_config=None,
+        access_log=False,
+        ws="none",
+        server_header=False,
+        # With it, a client on this machine would name the proxy that it comes from.
+        proxy_headers=False,
+    )
     config.load()
+    # Warnings are about invalid requests, which anybody can send without limit.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     lifespan = LifespanOn(config)
     await lifespan.startup()
     guests: dict[LimitedConnection, None] = {}

@@ -1,10 +1,13 @@
 """What the page may show and do, and to whom: fixed when the process starts."""
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 
 # What a button may ask, in the order of the help.
 VERBS = ("run", "cancel", "pause", "resume", "ack", "reload", "notify", "verify")
+
+_PART = re.compile(r"[A-Za-z0-9\-_.~]+")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -64,7 +67,8 @@ def base_path(text: str) -> str:
     """Return a base path as `/x` or "". Raises: ValueError."""
     path = text.strip("/")
     parts = path.split("/") if path else []
-    if any(not part or not all(c.isalnum() or c in "-_.~" for c in part) for part in parts):
+    # A browser takes `.` and `..` out of an address.
+    if not all(_PART.fullmatch(part) and part.strip(".") for part in parts):
         raise ValueError(f'expected a path such as /nightshift, got "{text}"')
     return f"/{path}" if path else ""
 

@@ -55,7 +55,9 @@ class Source:
         self._jobs_of: object = None
         self._asked_mono = 0.0
         self._changes = 0
-        self._asking = asyncio.Lock()
+        # The question that is open, and the number of changes when it was asked.
+        self._asking: asyncio.Future[Status] | None = None
+        self._asking_of = 0
 
     @property
     def path(self) -> str:
@@ -88,15 +90,27 @@ class Source:
 
     async def status(self) -> Status:
         """Return the state of the service."""
-        async with self._asking:
-            now = time.monotonic()
-            if self._status is not None and now - self._asked_mono <= SAME_S:
-                return self._status
-            self._status, changes = None, self._changes
+        if self._status is not None and time.monotonic() - self._asked_mono <= SAME_S:
+            return self._status
+        if self._asking is None or self._asking_of != self._changes:
+            self._asking_of = self._changes
+            self._asking = asyncio.ensure_future(self._ask_status(self._changes))
+            # Every page that asked may be gone when it fails.
+            self._asking.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+        # All pages that ask meanwhile wait for one answer: a service that hangs lets none wait
+        # for the others. A browser that goes away does not end it.
+        return await asyncio.shield(self._asking)
+
+    async def _ask_status(self, changes: int) -> Status:
+        now = time.monotonic()
+        try:
             found = await self.get(Status, "status")
-            if changes == self._changes:  # nothing has changed while it was asked for
-                self._status, self._asked_mono = found, now
-            return found
+        finally:
+            if changes == self._changes:
+                self._asking = None
+        if changes == self._changes:  # nothing has changed while it was asked for
+            self._status, self._asked_mono = found, now
+        return found
 
     async def jobs(self) -> tuple[Definition, ...]:
         """Return the definitions in force; asked for again after a reload."""

@@ -1,8 +1,11 @@
 """Static files from memory: read once, compressed once, kept by browsers for a year.
 
 Their addresses change with their content. What needs two files of others is one request.
+The style sheet is none of them: it stands in each page, so that the first paint does not
+wait for a second request, and the policy of the page allows this one text by its hash.
 """
 
+import base64
 import gzip
 import hashlib
 from dataclasses import dataclass
@@ -15,10 +18,14 @@ from starlette.responses import Response
 
 STATIC = Path(__file__).parent / "static"
 HEADERS = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
-_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_TYPES = {".js": "text/javascript", ".svg": "image/svg+xml"}
 # name of an address -> files; a file of its own name otherwise
 _JOINED = {"htmx.js": ("htmx.min.js", "hx-sse.min.js")}
 _LEAST_BYTES = 600
+
+
+STYLE = (STATIC / "page.css").read_text()
+STYLE_HASH = f"sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +64,5 @@ async def get_static(request: Request) -> Response:
 
 @cache
 def _names() -> frozenset[str]:
-    return frozenset((*(file.name for file in STATIC.iterdir() if file.is_file()), *_JOINED))
+    files = (file.name for file in STATIC.iterdir() if file.is_file() and file.suffix != ".css")
+    return frozenset((*files, *_JOINED))

@@ -58,7 +58,7 @@ class Results:
     def status(self) -> Status:
         """Return the data that `nightshift status` shows."""
         facts = Facts("0", 1, self.wall, "jobs.yaml", self.wall)
-        return build_views.status(self.scheduler, facts, self.wall)
+        return build_views.status(self.scheduler, facts, self.wall, self.mono)
 
     def waits(self, name: str) -> str:
         """Return what the job's open run waits for, according to `status`."""

@@ -10,6 +10,7 @@ from supervisor.core.config_model import Cluster
 from supervisor.core.control_requests import ReplyStatus
 from supervisor.core.effects import Launch
 from supervisor.core.model import Reason, State, replace
+from supervisor.core.views import HostView
 from tests.core.cluster_events import Leader
 from tests.core.core_harness import Harness, job
 
@@ -43,6 +44,27 @@ def test_each_attempt_of_a_run_stays_on_the_host_that_was_asked_for():
     launched = [each.run for each in made.actions if isinstance(each, Launch)]
 
     assert [(run.attempt, run.on_host) for run in launched] == [(1, "b"), (2, "b"), (3, "b")]
+
+
+def test_the_status_shows_each_host():
+    made = leader(sees=(A, replace(B, is_alive=False, has_text=False)))
+    made.sees(replace(A, seen_mono=made.mono - 3.0, runs=(7,)), made.scheduler.hosts[1])
+
+    assert made.status().hosts == (
+        HostView("a", "alive", True, True, ("host:a",), (7,), 4, 3.0),
+        HostView("b", "lost", False, False, ("db", "host:b"), (), 2, None),
+    )
+
+
+def test_a_host_without_a_heartbeat_for_a_while_is_shown_as_silent():
+    made = leader()
+    made.sees(replace(A, seen_mono=made.mono - 16.0))
+
+    assert [each.state for each in made.status().hosts] == ["silent"]
+
+
+def test_a_single_host_shows_no_hosts():
+    assert Harness(job("a")).status().hosts == ()
 
 
 def test_a_dependency_of_it_runs_anywhere():

@@ -256,7 +256,7 @@ def led() -> Snapshot:
     """Return a leader with two hosts: one is dead, one has a run."""
     leader = Leader(job("a", cron="0 1 * * *"), cluster=Cluster("dsn", host="a"))
     leader.sees(
-        ClusterHost("a", ("host:a",), 4, running=1, seen_mono=leader.mono),
+        ClusterHost("a", ("host:a",), 4, runs=(7,), seen_mono=leader.mono),
         ClusterHost("b", ("host:b",), 2, is_alive=False, has_text=False),
     )
     leader.at("01:00")

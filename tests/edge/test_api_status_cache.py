@@ -14,8 +14,9 @@ def facts(harness):
 
 
 def assert_same(roll, harness):
-    pieces = as_json(roll.status(harness.scheduler, facts(harness), harness.wall)).body
-    at_once = as_json(build_views.status(harness.scheduler, facts(harness), harness.wall)).body
+    seen = harness.scheduler, facts(harness), harness.wall, harness.mono
+    pieces = as_json(roll.status(*seen)).body
+    at_once = as_json(build_views.status(*seen)).body
 
     assert msgspec.json.decode(pieces) == msgspec.json.decode(at_once)
 
@@ -61,11 +62,11 @@ def test_after_every_step_both_say_the_same():
 def test_what_has_not_changed_is_not_written_again():
     harness = Harness(job("a", cron="0 2 * * *"), job("b", cron="0 3 * * *"))
     roll = StatusCache()
-    before = roll.status(harness.scheduler, facts(harness), harness.wall)
+    before = roll.status(harness.scheduler, facts(harness), harness.wall, harness.mono)
     harness.at("02:00")
     harness.ends("a")
 
-    after = roll.status(harness.scheduler, facts(harness), harness.wall)
+    after = roll.status(harness.scheduler, facts(harness), harness.wall, harness.mono)
 
     assert after.jobs[1] is before.jobs[1]
     assert after.jobs[0] is not before.jobs[0]
@@ -75,10 +76,10 @@ def test_what_is_gone_is_not_kept():
     harness = Harness(job("a", cron="0 2 * * *"))
     roll = StatusCache()
     harness.at("02:00")
-    roll.status(harness.scheduler, facts(harness), harness.wall)
+    roll.status(harness.scheduler, facts(harness), harness.wall, harness.mono)
     harness.ends("a")
     harness.reloads(job("b"))
 
-    found = roll.status(harness.scheduler, facts(harness), harness.wall)
+    found = roll.status(harness.scheduler, facts(harness), harness.wall, harness.mono)
 
     assert (len(found.jobs), found.runs) == (1, ())

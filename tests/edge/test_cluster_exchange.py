@@ -341,7 +341,7 @@ def test_a_look_says_which_hosts_there_are(db, shared):
     assert [(b.name, b.labels, b.places, b.is_alive, b.has_text) for b, _ in hosts] == [
         ("b", ("db", "host:b"), 3, True, True)
     ] * 3
-    assert [b.running for b, _ in hosts] == [0, 1, 1]
+    assert [b.runs for b, _ in hosts] == [(), (1,), (1,)]
     assert len({b.seen_mono for b, _ in hosts}) == 1  # it has been silent since
     assert {(c.is_alive, c.has_text) for _, c in hosts} == {(False, False)}
 

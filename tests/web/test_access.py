@@ -1,6 +1,7 @@
 """Sign-in and permissions: all other requests are refused before they reach the API."""
 
 import signal
+import socket
 
 import pytest
 
@@ -163,6 +164,29 @@ def test_only_a_trusted_proxy_may_name_a_user(sandbox):
     options = ("--listen", "127.0.0.1:0", "--auth-header", "Remote-User")
     with page(sandbox, *options, "--trusted-proxy", "10.0.0.0/8") as url:
         assert Visitor(url).get("/", Remote_User="anna").status == 401
+
+
+def test_a_proxy_is_known_by_its_connection_and_not_by_a_header(sandbox):
+    options = ("--listen", "127.0.0.1:0", "--auth-header", "Remote-User")
+    with page(sandbox, *options, "--trusted-proxy", "10.0.0.0/8") as url:
+        assert Visitor(url).get("/", Remote_User="anna", X_Forwarded_For="10.1.1.1").status == 401
+    with page(sandbox, *options, "--trusted-proxy", "127.0.0.0/8") as url:
+        assert Visitor(url).get("/", Remote_User="anna", X_Forwarded_For="1.2.3.4").status == 303
+
+
+def test_invalid_requests_do_not_fill_the_log(sandbox):
+    log = sandbox.root / "invalid.log"
+    with open(log, "w") as file:
+        process = sandbox.begin("web", "--port", "0", stderr=file)
+        assert process.stdout
+        visitor = Visitor(process.stdout.readline().strip())
+        with socket.create_connection(visitor.address) as connection:
+            connection.sendall(b"no http at all\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 400")
+        process.terminate()
+        process.communicate()
+
+    assert "nvalid" not in log.read_text()
 
 
 @pytest.mark.parametrize(

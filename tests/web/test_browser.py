@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import http.server
 import re
+import sqlite3
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -57,6 +58,13 @@ class Tab:
         self.page.wait_for_function(
             "text => document.body.innerText.includes(text)", arg=text, timeout=PATIENCE_MS
         )
+
+
+def ran_badly(sandbox: Sandbox, job: str) -> int:
+    """Run a job that fails, and return the number of the run."""
+    assert sandbox.ask("run", job, "--wait").returncode == 1
+    number: int = sandbox.json("history", job, "-n", "1")["runs"][0]["id"]
+    return number
 
 
 @contextmanager
@@ -123,6 +131,21 @@ def test_a_change_shows_by_itself(chromium, url, visitor, sandbox):
         assert seen.complaints == []
 
 
+def test_a_page_says_that_it_gets_no_changes_any_more(chromium, sandbox):
+    with contextlib.ExitStack() as running:
+        url = running.enter_context(page(sandbox))
+        with tab(chromium, url, Visitor(url).sign_in().cookies) as seen:
+            seen.open("")
+            sandbox.says("pause", "sync-cards")
+            seen.page.wait_for_selector("#job-sync-cards button:has-text('Resume')")
+            assert seen.page.locator("#stale").is_hidden()
+            sandbox.says("resume", "sync-cards")
+
+            running.close()
+
+            seen.page.wait_for_selector("#stale", state="visible")
+
+
 def test_what_a_person_types_stays_when_something_changes(chromium, url, visitor, sandbox):
     with tab(chromium, url, visitor.cookies) as seen:
         seen.open("jobs/load/run")
@@ -178,6 +201,42 @@ def test_ten_thousand_jobs_are_paged_and_found(chromium):
             for path in ("timeline", "calendar"):
                 seen.open(path)
             assert seen.complaints == []
+
+
+LONG = """
+jobs:
+  fails: {worker: "own:fails", description: "%s"}
+  backup: {worker: backup.run, with: {database: cards.db, directory: copies}}
+""" % ("d" * 10_000)
+OWN = """
+from workers.report import WorkerError
+
+def fails(params, report):
+    raise WorkerError("e" * 10_000, permanent=True)
+"""
+
+
+def test_a_long_word_widens_no_page_and_hides_no_list(chromium):
+    with Sandbox(LONG) as sandbox:
+        (sandbox.root / "own.py").write_text(OWN)
+        with sqlite3.connect(sandbox.root / "cards.db") as db:
+            db.execute("CREATE TABLE cards (name TEXT)")
+        with supervised(sandbox), page(sandbox) as url:
+            failed = ran_badly(sandbox, "fails")
+            sandbox.says("run", "backup", "--wait")
+            (copy,) = (sandbox.root / "copies").glob("*.gz")
+            copy.with_name(f"{'x' * 200}{copy.name}").write_bytes(copy.read_bytes())
+            with tab(chromium, url, Visitor(url).sign_in().cookies) as seen:
+                for path in ("", "incidents", "backups", "runs", "jobs/fails", f"runs/{failed}"):
+                    seen.open(path)
+                    seen.page.evaluate(_OPEN)
+                    for scheme, width in LOOKS:
+                        seen.look(scheme, width)
+                        wide = seen.page.evaluate("document.documentElement.scrollWidth")
+                        assert wide <= width, (path, width)
+                seen.open("")
+                seen.page.set_viewport_size({"width": 1280, "height": 800})
+                assert seen.page.locator("#job-fails").bounding_box()["y"] < 800
 
 
 class _Proxy(http.server.BaseHTTPRequestHandler):

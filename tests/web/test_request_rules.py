@@ -82,7 +82,7 @@ def test_a_base_path_is_one_path(text, path):
     assert base_path(text) == path
 
 
-@pytest.mark.parametrize("text", ["/a b", "/a//b", "/é?", '/"x"', "/../x\n"])
+@pytest.mark.parametrize("text", ["/a b", "/a//b", "/é", "/..", "/x/./y", '/"x"', "/../x\n"])
 def test_a_base_path_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match="expected a path"):
         base_path(text)

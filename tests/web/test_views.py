@@ -1,6 +1,7 @@
 """Values for templates, made from answers of the API: no I/O, no clock."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,6 +21,7 @@ from supervisor.web.buttons import local_path
 from supervisor.web.forecast import planned
 from supervisor.web.strips import PastRun
 from supervisor.web.views import calendar, job, jobs, parameters, replication, timeline
+from supervisor.web.views.query import QueryError
 from supervisor.web.views.states import icon_of
 from supervisor.web.views.times import times
 
@@ -45,7 +47,7 @@ def status_of(*runs):
     memory = Memory(runs=runs, next_run=len(runs) + 1)
     world, _ = decide(SchedulerState(config), Restored(At(NOW, 1.0), config, memory))
     facts = Facts("1", 7, NOW, "/jobs.yaml", NOW)
-    return build_views.status(world, facts, NOW)
+    return build_views.status(world, facts, NOW, 1.0)
 
 
 DEFINITIONS = tuple(definition_of(each, str) for each in JOBS)
@@ -81,8 +83,18 @@ def test_jobs_are_chosen_and_sorted(query, found):
     assert names(shown(**query)) == found
 
 
-def test_what_is_odd_in_a_query_is_left_out():
-    assert jobs.choice({"sort": "x", "page": "-1", "q": "x" * 999}) == jobs.Choice("x" * 200)
+def test_an_empty_value_of_a_query_is_none():
+    query = {"sort": "", "state": "", "page": "", "q": "x" * 999}
+
+    assert jobs.choice(query) == jobs.Choice("x" * 200)
+
+
+@pytest.mark.parametrize(
+    "query", [{"sort": "x"}, {"state": "odd"}, {"page": "-1"}, {"page": "²"}, {"page": "0"}]
+)
+def test_what_makes_no_sense_in_a_query_is_a_mistake(query):
+    with pytest.raises(QueryError, match="is not understood: expected"):
+        jobs.choice(query)
 
 
 def test_a_strip_tells_failures_by_shape_too():
@@ -167,6 +179,30 @@ def test_ticks_are_full_hours_of_the_zone():
     assert [label for _, label in found.ticks][:2] == ["02:00", "04:00"]
 
 
+@pytest.mark.parametrize(
+    ("at", "labels"),
+    [
+        (datetime(2026, 3, 29, 1, tzinfo=UTC), ["01:00", "03:00", "04:00"]),
+        (datetime(2026, 10, 25, 1, tzinfo=UTC), ["02:00", "02:00", "03:00"]),
+    ],
+    ids=("forward", "back"),
+)
+def test_ticks_are_an_hour_apart_while_the_clock_changes(at, labels):
+    window = timeline.Window(
+        at - timedelta(minutes=90), at, at + timedelta(hours=2) - timedelta(minutes=30)
+    )
+    berlin = times("Europe/Berlin", "service", "", at)
+
+    ticks = [
+        tick
+        for tick in timeline.timeline([], [], [], 2, window, berlin).ticks
+        if tick[1].endswith(":00")
+    ]
+
+    assert [label for _, label in ticks] == labels
+    assert [round(two[0] - one[0]) for one, two in pairwise(ticks)] == [33, 33]
+
+
 def days(*counts):
     return Days("UTC", date(2026, 2, 1), date(2026, 2, 9), (JobDays("sync", counts),))
 
@@ -180,7 +216,7 @@ def test_a_good_day_is_plain_and_a_bad_one_says_what_was():
     assert row.plain.startswith("M22 0")
     assert (row.cells[0].kind, row.cells[0].bad) == ("failed", 0.167)
     assert row.cells[0].words == "Wed 4 Feb: 3 success, 1 failed, 2 skipped"
-    assert row.words == "10 runs, 1 days with failures"
+    assert row.words == "10 runs, 1 day with failures"
 
 
 def test_a_busy_job_is_one_word_a_day():
@@ -191,6 +227,16 @@ def test_a_busy_job_is_one_word_a_day():
 
     assert found.rows[0].cells == ("every 15m",) * 7
     assert found.rows[1].cells[:3] == ("", "12:00", "")
+
+
+def test_a_rhythm_holds_while_the_clock_changes():
+    begin = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    slots = [UpcomingSlot("sync", begin + timedelta(hours=n)) for n in range(24)]
+
+    berlin = times("Europe/Berlin", "service", "", begin)
+    (row,) = calendar.week(slots, None, ["sync"], berlin, 24).rows
+
+    assert row.cells == ("every 1h",) * 7
 
 
 def test_a_chart_has_a_bar_for_each_run_that_ran():

@@ -25,6 +25,11 @@
     log.addEventListener("scroll", () => { atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40; });
     new MutationObserver(() => { if (atEnd) log.scrollTop = log.scrollHeight; }).observe(log, { childList: true, subtree: true });
   }
+  function sayWhetherLive(event, isLive) {
+    if (event.target.id === "stream") document.getElementById("stale").hidden = isLive;
+  }
+  document.addEventListener("htmx:sse:error", (event) => sayWhetherLive(event, false));
+  document.addEventListener("htmx:sse:after:connection", (event) => sayWhetherLive(event, true));
   document.addEventListener("DOMContentLoaded", () => {
     followLog();
     requestAnimationFrame(() => whenIdle(loadHtmx));

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 from supervisor.core import schedule
 from supervisor.core.calendar_views import DayBounds, DayCount, Days, JobDays, UpcomingSlot
 from supervisor.web.views.times import Times
-from workers.units import format_duration
+from workers.units import format_count, format_duration
 
 SPANS = (30, 90)
 PAGE = 60
@@ -121,7 +121,10 @@ def day_bounds(days: Days) -> dict[date, tuple[str, str]]:
 
 def _every(slots: Sequence[datetime]) -> str:
     """Return `every 15m` if all slots are as far apart, else ""."""
-    gaps = {(two - one).total_seconds() for one, two in pairwise(slots)}
+    # Times of one zone are subtracted as its clock shows them, also where that is changed.
+    gaps = {
+        (two - one).total_seconds() for one, two in pairwise(at.astimezone(UTC) for at in slots)
+    }
     return f"every {format_duration(gaps.pop())}" if len(gaps) == 1 else ""
 
 
@@ -153,7 +156,7 @@ def _row(job: JobDays, since: date) -> HeatRow:
         )
         share = round((bad or others or living) / max(1, good + bad + others + living), 3)
         cells.append(DayCell(each.day, x, kind, share, _words(each)))
-    words = f"{total} runs, {bad_days} days with failures"
+    words = f"{format_count(total, 'run')}, {format_count(bad_days, 'day')} with failures"
     return HeatRow(job.job, "".join(plain), tuple(cells), words)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from supervisor.core import schedule
 from supervisor.core.responses import JobDetail
 from supervisor.core.views import Definition, RunView
-from workers.units import format_duration
+from workers.units import format_count, format_duration
 
 _LEFT_OUT = {
     "name",
@@ -81,7 +81,7 @@ def chart(runs: Sequence[RunView]) -> Chart | None:
         (CHART_HEIGHT / 2, format_duration(round(top / 2, 1))),
     )
     usual = format_duration(round(middle, 1))
-    words = f"{len(ran)} runs, median {usual}, longest {labels[0][1]}"
+    words = f"{format_count(len(ran), 'run')}, median {usual}, longest {labels[0][1]}"
     return Chart(tuple(bars), round(CHART_HEIGHT - CHART_HEIGHT * middle / top, 1), labels, words)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from supervisor.core.model import Progress
 from supervisor.core.views import Definition, JobStatus, RunView, Status
 from supervisor.web.strips import PastRun
+from supervisor.web.views.query import one_of, whole
 from supervisor.web.views.states import RANK
-from workers.units import format_duration, format_size, is_whole
+from workers.units import format_duration, format_size
 
 PAGE = 100
 STRIP_HEIGHT, BAR, STEP, LOWEST, FOOT = 24, 4, 5, 5, 4
@@ -88,13 +89,12 @@ SORTS: dict[str, tuple[str, Callable[[JobRow], Any] | None]] = {
 
 
 def choice(query: Mapping[str, str]) -> Choice:
-    """Return the choice in a query; what makes no sense is left out."""
-    sort, page = query.get("sort", ""), query.get("page", "")
+    """Return the choice in a query. Raises: QueryError."""
     return Choice(
         query.get("q", "")[:200].strip(),
-        query.get("state", "")[:20],
-        sort if sort in SORTS else "file",
-        int(page) if is_whole(page) and 0 < len(page) < 6 and int(page) else 1,
+        one_of(query, "state", (*RANK, "none"), ""),
+        one_of(query, "sort", SORTS, "file"),
+        whole(query, "page") or 1,
     )
 
 

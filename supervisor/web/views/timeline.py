@@ -6,13 +6,13 @@ before the window or goes on after it is clipped, and says so.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from supervisor.core.model import State
 from supervisor.core.views import RunView
 from supervisor.web.forecast import Planned
 from supervisor.web.views.times import Times
-from workers.units import format_duration
+from workers.units import format_count, format_duration
 
 HOURS = (1, 3, 6, 12, 24)
 # Most rows with bars; jobs without runs in the window have none.
@@ -159,7 +159,9 @@ def _width(left: float, right: float) -> float:
 def _row(job: str, bars: list[Bar]) -> TimelineRow:
     ran = [bar for bar in bars if bar.run is not None]
     bad = sum(bar.state in (State.FAILED, State.MISSED, State.INTERRUPTED) for bar in ran)
-    words = f"{len(ran)} runs, {bad} of them failed, {len(bars) - len(ran)} planned"
+    words = (
+        f"{format_count(len(ran), 'run')}, {bad} of them failed, {len(bars) - len(ran)} planned"
+    )
     return TimelineRow(job, tuple(sorted(bars, key=lambda bar: bar.left)), words)
 
 
@@ -169,14 +171,20 @@ def _ticks(shown: Window, zone: tzinfo) -> tuple[tuple[float, str], ...]:
     step_s = next(
         s for s in (900, 1800, 3600, 7200, 10800, 21600) if whole_s / s <= 12 or s == 21600
     )
-    local = shown.begin.astimezone(zone)
-    at = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    found = []
-    while at <= shown.end:
-        if at > shown.begin:
-            found.append((shown.percent(at), f"{at.astimezone(zone):%H:%M}"))
-        at += timedelta(seconds=step_s)
+    wall = shown.begin.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    found: list[tuple[float, str]] = []
+    while wall.astimezone(UTC) <= shown.end:
+        within = (at for at in _instants(wall, zone) if shown.begin < at <= shown.end)
+        found.extend((shown.percent(at), f"{wall:%H:%M}") for at in within)
+        wall += timedelta(seconds=step_s)
     return tuple(found)
+
+
+def _instants(wall: datetime, zone: tzinfo) -> list[datetime]:
+    """Return when a clock of the zone shows a time: once, twice, or never on a day of change."""
+    both = {wall.replace(fold=fold).astimezone(UTC) for fold in (0, 1)}
+    shown = wall.replace(tzinfo=None, fold=0)
+    return sorted(at for at in both if at.astimezone(zone).replace(tzinfo=None, fold=0) == shown)
 
 
 def _steps(spans: list[tuple[datetime, datetime]], shown: Window) -> list[tuple[datetime, int]]:
