@@ -106,8 +106,7 @@ def _of_lines(lines: list[str], name: str) -> _Sign | None:
     begin = lines[0]
     jobs = sum(_CRON_LINE.fullmatch(line) is not None for line in lines)
     if jobs and all(_CRON_LINE.fullmatch(each) or _ASSIGNMENT.fullmatch(each) for each in lines):
-        hint = f"nightshift import crontab {shlex.quote(name)} writes a jobs.yaml from it"
-        return _Sign("a crontab", hint)
+        return _Sign("a crontab", _import_of(name))
     if begin.startswith("<"):
         return _Sign("XML or HTML", _INIT)
     if _IMPORT.fullmatch(begin):
@@ -115,6 +114,13 @@ def _of_lines(lines: list[str], name: str) -> _Sign | None:
         return _Sign("a DAG of Airflow" if is_dag else "a program of Python", _INIT)
     is_ini = _SECTION.fullmatch(begin) or _ASSIGNMENT.fullmatch(begin)
     return _of_sections([line for line in lines if _SECTION.fullmatch(line)]) if is_ini else None
+
+
+def _import_of(name: str) -> str:
+    """Return the command that converts a crontab, without writing over it."""
+    if name != "jobs.yaml":
+        return f"nightshift import crontab {shlex.quote(name)} > jobs.yaml"
+    return "rename it to crontab.txt, then: nightshift import crontab crontab.txt > jobs.yaml"
 
 
 def _of_sections(sections: list[str]) -> _Sign | None:

@@ -87,13 +87,14 @@ def test_a_crontab_names_the_command_that_imports_it(text: str) -> None:
     [found] = lines(text)
 
     assert "is a crontab, no jobs.yaml" in found
-    assert "nightshift import crontab jobs.yaml" in found
+    assert "rename it to crontab.txt" in found
+    assert "nightshift import crontab crontab.txt > jobs.yaml" in found
 
 
 def test_the_proposed_command_quotes_the_name_of_the_file() -> None:
     [problem] = config.parse(b"@daily x\n", Path("/srv/my jobs.yaml"), {"TZ": "UTC"}).problems
 
-    assert "import crontab 'my jobs.yaml' " in problem.hint
+    assert "import crontab 'my jobs.yaml' > jobs.yaml" in problem.hint
 
 
 @pytest.mark.parametrize(
