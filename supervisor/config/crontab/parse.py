@@ -14,7 +14,7 @@ from supervisor.config import scalars
 from supervisor.config.crontab.comments import description_of
 from supervisor.config.crontab.dialects import Dialect, collapses_backslashes, read_times
 from supervisor.config.crontab.settings import Lost, Remark, Settings, assign, words
-from supervisor.config.crontab.shell_text import in_foreground
+from supervisor.config.crontab.shell_text import UNFILLED, in_foreground
 from supervisor.config.problems import BadValueError, quote_value
 from supervisor.core import schedule
 
@@ -26,7 +26,6 @@ JOB = re.compile(r"(-?)(@[^ \t]+|[^ \t]+(?:[ \t]+[^ \t]+){4})[ \t]+([^ \t].*)", 
 USER_AND_COMMAND = re.compile(r"([^ \t]+)[ \t]+([^ \t].*)", re.DOTALL)
 _TIME_FIELD = re.compile(r"[0-9*?][0-9*,/?-]*")
 _TEMPLATE = re.compile(r"\{%.*%\}|<%.*%>")
-_UNFILLED = re.compile(r"\{\{\s*\w+(?:\.\w+)*\s*(?:\|[^{}]*)?\}\}")
 # Words before the command that other crons interpret.
 _FLAGS = re.compile(r"((?:-[nqs]+[ \t]+)+)(?=[^ \t-])")
 _ON_MAINS = re.compile(r"@AppleNotOnBattery[ \t]+(?=[^ \t])")
@@ -178,7 +177,7 @@ def _without_flags(rest: str) -> tuple[str, list[str]]:
 
 def _doubts(rest: str) -> Iterator[str]:
     """Yield notes on a command that is probably not what was meant."""
-    unfilled = _UNFILLED.search(rest)
+    unfilled = UNFILLED.search(rest)
     if unfilled:
         yield f"{unfilled[0]}: if this is of a template, import what the template makes"
     if rest.endswith("\\"):
