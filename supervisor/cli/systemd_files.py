@@ -85,6 +85,11 @@ def is_template(name: str) -> bool:
     return name.partition("@")[2].startswith(".")
 
 
+def to_ask_for(place: Found, name: str) -> str:
+    """Return the name, with its folder if systemd does not look there."""
+    return name if place.folders[0] in FOLDERS else os.path.join(place.folders[0], name)
+
+
 def _in_folder(folder: str) -> Iterator[str]:
     """Yield the timers of a folder; template instances only if they are enabled."""
     for entry in os.listdir(folder):

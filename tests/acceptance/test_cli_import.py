@@ -205,6 +205,7 @@ def test_timers_of_systemd_become_jobs_that_pass_check_and_run():
     assert 'command: ["/bin/echo", "night"]' in done.stdout
     assert "masked.timer: not kept: it is masked" in done.stderr
     assert "tpl@.timer: not kept: a template without an instance" in done.stderr
+    assert f"{sandbox.root / 'units'}/tpl@NAME.timer" in done.stderr
     assert "two.timer: warning: EnvironmentFile=/etc/default/two: not read" in done.stderr
     assert "nightshift: units: 3 jobs; 2 timers not kept; 1 warning\n" in done.stderr
 
