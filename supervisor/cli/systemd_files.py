@@ -50,7 +50,7 @@ def timers(named: str) -> list[Found]:
     if not name.endswith((".timer", ".service")):
         name += ".timer"
     name = re.sub(r"\.service$", ".timer", name)
-    is_here = os.sep in named or os.path.exists(name)
+    is_here = os.sep in named or any(os.path.exists(each) for each in (name, _template_of(name)))
     beside = [os.path.abspath(os.path.dirname(named))] if is_here else []
     place = Found(name, (*beside, *FOLDERS))
     if _path_of(place, name) is None:
@@ -85,6 +85,11 @@ def is_template(name: str) -> bool:
     return name.partition("@")[2].startswith(".")
 
 
+def to_ask_for(place: Found, name: str) -> str:
+    """Return the name, with its folder if systemd does not look there."""
+    return name if place.folders[0] in FOLDERS else os.path.join(place.folders[0], name)
+
+
 def _in_folder(folder: str) -> Iterator[str]:
     """Yield the timers of a folder; template instances only if they are enabled."""
     for entry in os.listdir(folder):
@@ -92,12 +97,23 @@ def _in_folder(folder: str) -> Iterator[str]:
             wanted = os.listdir(os.path.join(folder, entry))
             yield from (name for name in wanted if _TIMER.fullmatch(name) and "@" in name)
         elif _TIMER.fullmatch(entry):
-            yield entry
+            yield _own_name(folder, entry)
+
+
+def _own_name(folder: str, entry: str) -> str:
+    """Return the name of the unit that an entry is an alias of, else the entry."""
+    target = Path(os.path.realpath(os.path.join(folder, entry)))
+    places = (os.path.realpath(folder), *FOLDERS)
+    is_alias = "@" not in entry and _TIMER.fullmatch(target.name) and str(target.parent) in places
+    return target.name if is_alias else entry
+
+
+def _template_of(name: str) -> str:
+    return re.sub(r"@[^@]*(\.[a-z]+)$", r"@\1", name)
 
 
 def _path_of(place: Found, name: str) -> Path | None:
-    template = re.sub(r"@[^@]*(\.[a-z]+)$", r"@\1", name)
-    for wanted in dict.fromkeys((name, template)):
+    for wanted in dict.fromkeys((name, _template_of(name))):
         for folder in place.folders:
             path = Path(folder, wanted)
             if os.path.lexists(path):

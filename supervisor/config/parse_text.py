@@ -9,6 +9,7 @@ from pathlib import Path
 
 from supervisor.config import yaml_nodes
 from supervisor.config.check_dependencies import check_deps
+from supervisor.config.foreign_files import recognize
 from supervisor.config.interpolation import Sources
 from supervisor.config.key_table import TOP_KEYS
 from supervisor.config.parse_cluster import check_groups, read_cluster
@@ -36,10 +37,15 @@ def parse(text: bytes, path: Path, environ: Mapping[str, str]) -> Parsed:
     """Parse a text; relative paths start from the folder of `path`."""
     try:
         decoded = decode(text)
-        with gc_paused():
-            return _read(decoded, os.path.dirname(os.path.abspath(path)), environ)
     except yaml_nodes.YamlError as broken:
-        return _refused(broken.line, broken.column, broken.message, broken.hint)
+        return _broken(broken)
+    try:
+        with gc_paused():
+            found = _read(decoded, os.path.dirname(os.path.abspath(path)), environ)
+    except yaml_nodes.YamlError as broken:
+        found = _broken(broken)
+    other = recognize(decoded, path.name) if found.config is None else None
+    return found if other is None else _refused(other.line, 1, other.message, other.hint)
 
 
 def decode(text: bytes) -> str:
@@ -56,7 +62,8 @@ def decode(text: bytes) -> str:
 def _read(text: str, folder: str, environ: Mapping[str, str]) -> Parsed:
     tree = yaml_nodes.compose(text)
     if tree.root is None or is_nothing(tree.root):
-        return _refused(1, 1, "no jobs: the file is empty")
+        hint = 'remove it and type "nightshift init", which writes one to begin with'
+        return _refused(1, 1, "no jobs: the file is empty", hint)
     doc = ParseContext(Sources(environ, folder), tree.size)
     try:
         config, drafts = _config(doc, tree.root)
@@ -148,6 +155,10 @@ def _mapping(doc: ParseContext, pairs: Pairs, name: str) -> Pairs:
     except BadValueError:
         doc.report(node, (name,), f"expected {_TOP[name].kind}, got {kind_name(node)}")
         return {}
+
+
+def _broken(broken: yaml_nodes.YamlError) -> Parsed:
+    return _refused(broken.line, broken.column, broken.message, broken.hint)
 
 
 def _refused(line: int, column: int, message: str, hint: str = "") -> Parsed:

@@ -158,6 +158,8 @@ def test_init_for_a_database_backs_it_up_and_runs_as_it_is():
         (("--notify", "https://"), "notify.channels.alerts.slack: expected a URL"),
         (("--notify", "https://[::1/x"), "notify.channels.alerts.slack: expected a URL"),
         (("--schedule", "@daily"), "--schedule goes with --command or --sqlite"),
+        (("--sqlite", ""), "--sqlite . is a folder"),
+        (("--sqlite", "/etc"), "--sqlite /etc is a folder"),
     ],
 )
 def test_init_writes_nothing_that_check_would_refuse(

@@ -205,6 +205,7 @@ def test_timers_of_systemd_become_jobs_that_pass_check_and_run():
     assert 'command: ["/bin/echo", "night"]' in done.stdout
     assert "masked.timer: not kept: it is masked" in done.stderr
     assert "tpl@.timer: not kept: a template without an instance" in done.stderr
+    assert f"{sandbox.root / 'units'}/tpl@NAME.timer" in done.stderr
     assert "two.timer: warning: EnvironmentFile=/etc/default/two: not read" in done.stderr
     assert "nightshift: units: 3 jobs; 2 timers not kept; 1 warning\n" in done.stderr
 
@@ -256,3 +257,27 @@ def test_a_time_that_is_lost_beside_others_makes_the_exit_status_1():
     assert done.returncode == 1
     assert 'cron: "0 0 * * *"' in done.stdout
     assert "nightshift: units: 1 job; 0 timers not kept; 1 time not kept; 1 warning" in done.stderr
+
+
+def test_an_alias_of_a_timer_is_no_second_job():
+    with Sandbox() as sandbox:
+        units = sandbox.root / "units"
+        units.mkdir()
+        (units / "a.timer").write_text("[Timer]\nOnCalendar=daily\n")
+        (units / "a.service").write_text("[Service]\nExecStart=/bin/true\n")
+        (units / "alias.timer").symlink_to("a.timer")
+
+        said = sandbox.says("import", "systemd", "units")
+
+    assert said.count("cron:") == 1
+    assert "alias" not in said
+
+
+def test_an_instance_of_a_template_in_this_folder_is_found_by_its_name():
+    with Sandbox() as sandbox:
+        (sandbox.root / "a@.timer").write_text("[Timer]\nOnCalendar=daily\n")
+        (sandbox.root / "a@.service").write_text("[Service]\nExecStart=/bin/echo %i\n")
+
+        said = sandbox.says("import", "systemd", "a@shop.timer")
+
+    assert 'command: ["/bin/echo", "shop"]' in said

@@ -199,6 +199,9 @@ PROGRAMS = {"find", "rm"}
         ("17 * * * * find /tmp -mtime +1 -delete\n", Kind.USER),
         ("17 * * * * pg_dump shop\n", Kind.USER),
         ("17 * * * * www-data x\n18 * * * * /usr/bin/x\n", Kind.UNCLEAR),
+        ("*/20 * * * * bob sh /srv/x\n10 4 * * * * bob /srv/y\n", Kind.UNCLEAR),
+        ("{% if a in groups['b'] %}\n5 4 * * * root x\n{% endif %}\n", Kind.SYSTEM),
+        ("*/20 * * * * * x\n", Kind.USER),
         ("", Kind.USER),
     ],
 )

@@ -308,3 +308,12 @@ def test_times_in_several_zones_are_several_jobs():
 )
 def test_a_time_span_is_seconds(text, found):
     assert seconds(text) == found
+
+
+def test_a_value_of_a_template_that_was_not_filled_in_is_noted():
+    found = job_of("OnCalendar=daily", "ExecStart=/bin/echo {{ folder }} '{{.Names}}'")
+
+    assert isinstance(found, UnitJob)
+    assert found.notes == (
+        "ExecStart={{ folder }}: if this is of a template, import what it makes",
+    )

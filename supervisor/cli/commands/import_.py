@@ -175,7 +175,7 @@ def _of_timer(place: systemd_files.Found) -> list[UnitJob | UnitLost]:
 def _of_units(place: systemd_files.Found) -> list[UnitJob | UnitLost]:
     """Return the jobs of a timer and its service. Raises: BadValueError."""
     if systemd_files.is_template(place.name):
-        name = place.name.replace("@", "@NAME", 1)
+        name = systemd_files.to_ask_for(place, place.name.replace("@", "@NAME", 1))
         return [UnitLost(place.name, f"a template without an instance: import {name}")]
     timer = systemd_files.unit(place, place.name)
     if timer is None:

@@ -1,6 +1,7 @@
 """`nightshift init`: write a jobs.yaml from a template."""
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -60,7 +61,15 @@ def init(text: str | None, sqlite: Path | None, schedule: str | None, notify: st
 
 
 def _from_the_folder_of(path: Path, database: Path) -> str:
-    """Return the database as jobs.yaml must name it: relative paths start from its folder."""
+    """Return the database as jobs.yaml must name it: relative paths start from its folder.
+
+    Raises:
+        CliError: it is a folder, or an empty text, which Path reads as the current folder.
+    """
+    if database.is_dir():
+        hint = "the file need not exist yet, but the path has to be of a file"
+        text = f"nothing is written: --sqlite {shlex.quote(str(database))} is a folder"
+        raise CliError(ExitCode.USAGE, text, hint)
     is_beside = path.absolute().parent == Path.cwd()
     return str(database if is_beside or database.is_absolute() else database.absolute())
 

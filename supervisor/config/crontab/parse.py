@@ -14,7 +14,7 @@ from supervisor.config import scalars
 from supervisor.config.crontab.comments import description_of
 from supervisor.config.crontab.dialects import Dialect, collapses_backslashes, read_times
 from supervisor.config.crontab.settings import Lost, Remark, Settings, assign, words
-from supervisor.config.crontab.shell_text import in_foreground
+from supervisor.config.crontab.shell_text import UNFILLED, in_foreground
 from supervisor.config.problems import BadValueError, quote_value
 from supervisor.core import schedule
 
@@ -25,6 +25,10 @@ ASSIGNMENT = re.compile(r"""("[^"]*"|'[^']*'|[^\s=]+)\s*=\s*(.*)""", re.DOTALL)
 JOB = re.compile(r"(-?)(@[^ \t]+|[^ \t]+(?:[ \t]+[^ \t]+){4})[ \t]+([^ \t].*)", re.DOTALL)
 USER_AND_COMMAND = re.compile(r"([^ \t]+)[ \t]+([^ \t].*)", re.DOTALL)
 _TIME_FIELD = re.compile(r"[0-9*?][0-9*,/?-]*")
+_TEMPLATE = re.compile(r"\{%.*%\}|<%.*%>")
+# Words before the command that other crons interpret.
+_FLAGS = re.compile(r"((?:-[nqs]+[ \t]+)+)(?=[^ \t-])")
+_ON_MAINS = re.compile(r"@AppleNotOnBattery[ \t]+(?=[^ \t])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +86,15 @@ def read(text: str, options: Options | None = None) -> list[Item]:
 
 
 def job_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the line number of each job, and the text after its times."""
+    """Yield the line number of each job, and the text after its times.
+
+    Lines with a sixth time field and lines of a template have no such text.
+    """
     for number, line in _lines(text):
         job = JOB.fullmatch(line)
-        if job and not line.startswith("#") and not ASSIGNMENT.fullmatch(line):
+        if job is None or line.startswith("#") or ASSIGNMENT.fullmatch(line):
+            continue
+        if not _TEMPLATE.search(line) and not _TIME_FIELD.fullmatch(job[3].split()[0]):
             yield number, job[3]
 
 
@@ -117,6 +126,8 @@ def unfit(line: str) -> str:
     """Return why a line cannot be a command in jobs.yaml, or "" if it can."""
     if line.endswith("\r"):
         return "it ends with a carriage return, which cron hands to the command (sed 's/\\r$//')"
+    if _TEMPLATE.search(line):
+        return "it is of a template (Jinja, ERB): import what the template makes"
     bad = next((c for c in line if c != "\t" and (c < " " or "\ud800" <= c <= "\udfff")), None)
     if bad is None:
         return ""
@@ -132,6 +143,8 @@ def _entry(number: int, line: str, options: Options, settings: Settings) -> Entr
     times, notes = _times(job[2], rest, options.dialect)
     if settings.bad_shell or settings.bad_zone:
         raise BadValueError(settings.bad_shell or settings.bad_zone)
+    rest, flags = _without_flags(rest)
+    notes += [*flags, *_doubts(rest)]
     command, stdin = split_percent(rest, options.dialect)
     if "\\\\" in rest and split_percent(rest, Dialect.DEBIAN) != split_percent(
         rest, Dialect.CRONIE
@@ -148,6 +161,27 @@ def with_command(entry: Entry, notes: list[str]) -> Entry:
     settings = entry.settings.used_by(f"{entry.command} {entry.stdin or ''}")
     said = (*entry.notes, *notes, *kept.notes)
     return replace(entry, command=kept.command, settings=settings, notes=said)
+
+
+def _without_flags(rest: str) -> tuple[str, list[str]]:
+    """Return the command without words before it that only other crons know, and notes."""
+    found = _FLAGS.match(rest)
+    if found:
+        said = f"{found[1].strip()}: flags of OpenBSD's and FreeBSD's cron, which are left out"
+        return rest[found.end() :], [said]
+    found = _ON_MAINS.match(rest)
+    if found:
+        return rest[found.end() :], ["@AppleNotOnBattery: left out, it runs on battery too"]
+    return rest, []
+
+
+def _doubts(rest: str) -> Iterator[str]:
+    """Yield notes on a command that is probably not what was meant."""
+    unfilled = UNFILLED.search(rest)
+    if unfilled:
+        yield f"{unfilled[0]}: if this is of a template, import what the template makes"
+    if rest.endswith("\\"):
+        yield "it ends with a backslash: cron joins no lines, the next one is a line of its own"
 
 
 def _times(written: str, rest: str, dialect: Dialect) -> tuple[str, list[str]]:
@@ -170,7 +204,8 @@ def _of_user(rest: str, user: str) -> str:
         raise BadValueError("expected a user and a command after the times")
     if found[1] != user:
         raise BadValueError(
-            f"it runs as {quote_value(found[1])}, and jobs of this service run as {user}"
+            f"it runs as {quote_value(found[1])}, and jobs of this service run as {user}",
+            "--user keeps the lines of another user",
         )
     return found[2]
 

@@ -14,6 +14,8 @@ from itertools import pairwise
 _OPERATORS = re.compile(r"&&|\|\||;;&?|;&|\|&|&>>?|[<>]&|<<<|<<-?|>>|>\||[&|;()<>\n]")
 _ENDS = frozenset(("&&", "||", "|", "|&", ";", ";;", "&", "(", ")", "\n"))
 _SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash"))
+# A value of a template (Jinja) that was not filled in; a format of docker is none.
+UNFILLED = re.compile(r"\{\{\s*\w+(?:\.\w+)*\s*(?:\|[^{}]*)?\}\}")
 _BEFORE = r"(?:^|[\s/])"
 _KEEPS = "what the job starts ends with the job's own process; a daemon belongs to systemd"
 _OUTSIDE = "it runs outside of this service, which does not see how it ends"

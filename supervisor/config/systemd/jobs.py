@@ -6,7 +6,7 @@ Pure. `convert.py` writes jobs.yaml from the result. No setting is dropped silen
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from supervisor.config.crontab.shell_text import set_of
+from supervisor.config.crontab.shell_text import UNFILLED, set_of
 from supervisor.config.problems import BadValueError
 from supervisor.config.systemd.service import SERVICE, Machine, run_keys
 from supervisor.config.systemd.timer import TIMER, times_keys
@@ -70,7 +70,7 @@ def jobs_of(timer: Unit, service: Unit, machine: Machine) -> list[UnitJob | Unit
     except BadValueError as wrong:
         hint = f" ({wrong.hint})" if wrong.hint else ""
         return [UnitLost(timer.name, f"{wrong.message}{hint}")]
-    notes += _without_counterpart(timer, service)
+    notes += [*_unfilled(timer, service), *_without_counterpart(timer, service)]
     return [
         UnitJob(timer.name, timer.stem, (*keys, *times), tuple(dict.fromkeys(notes)))
         for times in when
@@ -97,6 +97,14 @@ def _described(timer: Unit, service: Unit, notes: list[str]) -> Iterator[tuple[s
             if text.isprintable():
                 yield key, value(text)
             break
+
+
+def _unfilled(timer: Unit, service: Unit) -> Iterator[str]:
+    """Yield a note for each value of a template that was not filled in."""
+    for setting in (*timer.settings, *service.settings):
+        found = UNFILLED.search(setting.value)
+        if found:
+            yield f"{setting.name}={found[0]}: if this is of a template, import what it makes"
 
 
 def _without_counterpart(timer: Unit, service: Unit) -> Iterator[str]:
