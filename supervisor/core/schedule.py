@@ -46,7 +46,7 @@ _FIELDS = {
 
 # Cached answers per calendar. Jobs that share one ask for the same few instants in turn.
 CACHE_SIZE = 6
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 # CronSim needs an instant to parse an expression; any would do.
 _ANY = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -172,12 +172,14 @@ class Calendar:
 
         cronsim steps by whole hours, also over a change of half an hour, and to
         midnight, also to a skipped one. So days with a clock change are searched by minute.
+        A change within the last hour counts too: cronsim begins at the full hour, which
+        may have been skipped.
         """
         slot = self._next_by_cronsim(sim, instant)
         day, one_day = instant, timedelta(days=1)
         while slot is not None and day < slot:
             if (
-                day.astimezone(self.zone).utcoffset()
+                (day - HOUR).astimezone(self.zone).utcoffset()
                 == (day + one_day).astimezone(self.zone).utcoffset()
             ):
                 day += one_day

@@ -1,5 +1,6 @@
 """Bad input for every verb: documented exit status, and never a traceback."""
 
+import json
 import shlex
 import socket
 import threading
@@ -94,6 +95,16 @@ def test_what_is_no_time_is_a_usage_error_where_no_supervisor_listens(
     status, said = sandbox.refuses(*shlex.split(words), "--state", "/nonexistent")
 
     assert (status, "Invalid value for --" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words", ["status", "run hello", "healthcheck", "stop", "next", "backups"]
+)
+def test_a_failure_that_no_supervisor_answers_is_json_too(sandbox: Sandbox, words: str) -> None:
+    said = sandbox.ask(*shlex.split(words), "--json", "--state", "/nonexistent")
+
+    assert said.returncode
+    assert json.loads(said.stdout)["error"] in said.stderr.replace("\n  ", " ")
 
 
 @pytest.mark.parametrize("verb", ["status", "history", "doctor", "healthcheck"])
