@@ -177,15 +177,16 @@ class Calendar:
         day, one_day = instant, timedelta(days=1)
         while True:
             if self._offset(day - HOUR) != self._offset(day + one_day):
-                found = self._scan_minutes(sim, day, day + one_day)
-                if found is not None:
+                if found := self._scan_minutes(sim, day, day + one_day):
                     return found
                 day += one_day
                 continue
             local = day.astimezone(self.zone).replace(tzinfo=None)
             wall = next(_restarted_at(sim, local), None)
-            if wall is None or wall - local <= one_day:
-                return None if wall is None else day + (wall - local)
+            if wall is None:
+                return None
+            if wall - local <= one_day:
+                return day + (wall - local)
             # No local time before it matches. Two days, since a zone may skip a whole one.
             near = (wall - 2 * one_day).replace(tzinfo=self.zone).astimezone(UTC)
             day = max(day + one_day, near)
@@ -205,11 +206,8 @@ class Calendar:
         return None
 
     def _next_by_cronsim(self, sim: CronSim, instant: datetime) -> datetime | None:
-        local_instant = instant.astimezone(self._where)
-        if sim.fixup_tz is not None:
-            local_instant = local_instant.replace(tzinfo=None)
-        begun = _restarted_at(sim, local_instant)
-        for local in begun:
+        begin = instant.astimezone(self._where)
+        for local in _restarted_at(sim, begin.replace(tzinfo=None) if sim.fixup_tz else begin):
             slot: datetime = local.astimezone(UTC)
             # A fixed time in the repeated hour means its first occurrence, which
             # lies before an instant in the second one.
