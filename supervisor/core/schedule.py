@@ -183,10 +183,8 @@ class Calendar:
                 continue
             local = day.astimezone(self.zone).replace(tzinfo=None)
             wall = next(_restarted_at(sim, local), None)
-            if wall is None:
-                return None
-            if wall - local <= one_day:
-                return day + (wall - local)
+            if wall is None or wall - local <= one_day:
+                return wall and day + (wall - local)
             # No local time before it matches. Two days, since a zone may skip a whole one.
             near = (wall - 2 * one_day).replace(tzinfo=self.zone).astimezone(UTC)
             day = max(day + one_day, near)
