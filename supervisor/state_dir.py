@@ -18,6 +18,7 @@ from workers import lock_file
 
 # sun_path holds 108 bytes, one of them the final NUL.
 LONGEST_SOCKET_PATH = 107
+_LEDGER = "ledger.sqlite3"
 
 
 class StateDirError(Exception):
@@ -69,8 +70,12 @@ class StateDir(Struct, frozen=True):
         return self.root / "heartbeats.pipe"
 
     def make(self) -> None:
-        """Create missing folders and tighten permissions. Raises: StateDirError."""
+        """Create missing folders and tighten permissions.
+
+        Raises: StateDirError, also for a folder of others, which is left as it is.
+        """
         try:
+            self._refuse_foreign()
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             _tighten(self.root)
             for folder in (self.runs, self.tmp, self.cache):
@@ -83,6 +88,32 @@ class StateDir(Struct, frozen=True):
                 f"state folder {self.root}: {error.strerror}: it must be a folder that uid "
                 f"{os.getuid()} may write (--state, $NIGHTSHIFT_STATE_DIR)"
             ) from error
+
+    def _refuse_foreign(self) -> None:
+        """Refuse a folder of others, in which the service would delete files.
+
+        Raises: StateDirError; OSError.
+        """
+        if self._is_ours() or not os.path.isdir(self.root):
+            return
+        wrong = ""
+        if self.root.stat().st_mode & stat.S_ISVTX:
+            wrong = "is shared by all users (sticky bit)"
+        for folder in (self.tmp, self.runs, self.cache):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                if os.listdir(folder):
+                    wrong = f"has no ledger, but a folder {folder.name} with files to be deleted"
+        if wrong:
+            raise StateDirError(
+                f"state folder {self.root}: {wrong}: expected a folder of the service's own: "
+                "name a new or empty one (--state, $NIGHTSHIFT_STATE_DIR)"
+            )
+
+    def _is_ours(self) -> bool:
+        """Return whether a service has used the folder, as its files show."""
+        if any(os.path.lexists(path) for path in (self.root / _LEDGER, self.accepted)):
+            return True
+        return lock_file.is_signed(self.root / "lock")
 
     def make_inside(self) -> list[str]:
         """Create the inner folders; return a description of each misplaced file moved aside.

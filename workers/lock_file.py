@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from workers.text import readable
 
 _LONGEST_OWNER_BYTES = 300
+_SIGNATURE = "pid "
 
 
 class HeldError(Exception):
@@ -43,10 +44,25 @@ def acquire_and_sign(descriptor: int) -> None:
     """
     acquire(descriptor)
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    owner = f"pid {os.getpid()} on {readable(socket.gethostname())}, since {since}\n"
+    owner = f"{_SIGNATURE}{os.getpid()} on {readable(socket.gethostname())}, since {since}\n"
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, owner.encode(), 0)
+
+
+def is_signed(path: str | os.PathLike[str]) -> bool:
+    """Return whether a process has once locked and signed the file."""
+    try:
+        # Without O_NONBLOCK, open() of a FIFO without a writer blocks for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.read(descriptor, len(_SIGNATURE)) == _SIGNATURE.encode()
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _owner(descriptor: int) -> str:

@@ -29,15 +29,30 @@ def bind(path: Path, access: Access) -> socket.socket:
         raise StateDirError(f"socket {path}: {error.strerror}") from error
     finally:
         os.umask(umask)
-    if access.socket_group is not None:
-        try:
-            os.chown(path, -1, grp.getgrnam(access.socket_group).gr_gid)
-        except (KeyError, OSError) as error:
-            raise StateDirError(f"socket {path}: group {access.socket_group}: {error}") from error
+    try:
+        _give_to_group(path, access.socket_group)
+    except StateDirError:
+        listening.close()
+        path.unlink(missing_ok=True)
+        raise
     os.chmod(path, access.socket_mode)
     listening.setblocking(False)
     listening.listen(BACKLOG)
     return listening
+
+
+def _give_to_group(path: Path, group: str | None) -> None:
+    if group is None:
+        return
+    try:
+        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+    except KeyError as error:
+        raise StateDirError(
+            f'socket {path}: no group is called "{group}" on this machine: api.socket_group of '
+            "jobs.yaml names an existing one, or none"
+        ) from error
+    except OSError as error:
+        raise StateDirError(f"socket {path}: group {group}: {error.strerror}") from error
 
 
 def bind_tcp(address: str) -> socket.socket:
@@ -89,13 +104,38 @@ def _remove_stale(path: Path) -> None:
             f"socket {path}: something that is no socket is in its place: move it away, "
             "or choose another path with --socket"
         )
+    if not _answers(path):
+        path.unlink(missing_ok=True)
+        return
+    raise StateDirError(f"socket {path}: another program answers there: choose another --socket")
+
+
+def _answers(path: Path) -> bool:
+    """Return whether a program listens at a socket; True if that cannot be found out."""
+    with contextlib.suppress(PermissionError):
+        return not _refuses(path)
+    # api.socket_mode may leave out its owner, and a start that was killed leaves mode 000.
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        path.chmod(mode | 0o600)
+    except OSError:
+        return True
+    try:
+        return not _refuses(path)
+    finally:
+        path.chmod(mode)
+
+
+def _refuses(path: Path) -> bool:
+    """Return whether nothing listens. Raises: PermissionError if this user may not ask."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(str(path))
         except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)
-            return
+            return True
+        except PermissionError:
+            raise
         except OSError:
-            pass
-    raise StateDirError(f"socket {path}: another program answers there: choose another --socket")
+            return False
+        return False

@@ -12,7 +12,7 @@ import click
 
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.paths import Paths
-from workers.units import parse_duration
+from workers.units import is_whole, parse_duration
 
 if TYPE_CHECKING:
     from supervisor.cli.client import Client
@@ -25,8 +25,20 @@ _PATH_OPTIONS = {
 }
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Number(click.IntRange):
+    """A whole number in ASCII digits: `int` also accepts `1_0` and digits of other scripts."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if isinstance(value, str) and not is_whole(value.removeprefix("-")):
+            self.fail(f'expected a whole number, got "{value}"', param, ctx)
+        return number
+
+
 # At most ten years: a simulated year takes seconds.
-coming_days = click.IntRange(1, 3660)
+coming_days = Number(1, 3660)
 utc_option = click.option(
     "--utc", is_flag=True, help="Show times in UTC, not in the service's time zone."
 )

@@ -34,10 +34,18 @@ class CliError(Exception):
         self.status, self.text, self.hint, self.body = status, text, hint, body
 
     def show(self, as_json: bool) -> None:
-        """Print the API's response on standard output, or the text on standard error."""
+        """Print the text on standard error; as JSON, the API's response on standard output.
+
+        An error that no API answered has the same form there, and is also a text.
+        """
         if as_json and self.body:
             print(self.body.decode(errors="replace"))
             return
+        if as_json:
+            # Late: only a failed command needs it.
+            import json
+
+            print(json.dumps({"error": readable(self.text), "hint": readable(self.hint)}))
         width = columns(sys.stderr)
         for line in f"nightshift: {readable(self.text)}".split("\n"):
             complain(folded(escape_control(line), width, "  "))

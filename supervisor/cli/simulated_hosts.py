@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import click
 
+from supervisor.config import parse_cluster, scalars
+from supervisor.config.problems import BadValueError
 from supervisor.core.cluster_hosts import ClusterHost, label_of
-from supervisor.core.config_model import Cluster, Config
+from supervisor.core.config_model import EACH, Cluster, Config
 from supervisor.core.model import replace
 
 
@@ -22,7 +24,7 @@ def hosts_of(config: Config, given: Sequence[str]) -> SimulatedHosts:
     """Return the hosts to simulate. given: `NAME` or `NAME:LABEL,LABEL` each.
 
     Raises:
-        click.BadParameter: a host without a name, or one that is named twice.
+        click.BadParameter: a host or a label without a valid name, or a host named twice.
     """
     if given:
         hosts = tuple(_host(text, config.max_concurrent) for text in given)
@@ -43,9 +45,16 @@ def as_cluster(config: Config) -> Config:
 
 def _host(text: str, places: int) -> ClusterHost:
     name, _, listed = text.partition(":")
-    labels = {label.strip() for label in listed.split(",")} - {""}
     if not name or "," in name:
         raise click.BadParameter(f'--host: expected NAME or NAME:LABEL,LABEL, got "{text}"')
+    if not parse_cluster.HOST.fullmatch(name):
+        raise click.BadParameter(f'--host: expected {parse_cluster.HOST_FORM}, got "{name}"')
+    try:
+        labels = scalars.labels(listed)
+    except BadValueError as error:
+        raise click.BadParameter(f"--host: {error.message}") from error
+    if EACH in labels:
+        raise click.BadParameter(f'--host: "{EACH}" is no label of a host')
     return ClusterHost(name, tuple(sorted({*labels, label_of(name)})), places)
 
 

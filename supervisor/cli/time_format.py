@@ -3,6 +3,7 @@
 The clock is read only here and in the commands, never in deeper layers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
@@ -20,6 +21,9 @@ _STEPS = (
     (float("inf"), 365.25 * 86400, "y"),
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# What `click.option` returns.
+Option = Callable[[Callable[..., int]], Callable[..., int]]
 _EXAMPLES = '"02:00", "2026-02-09 02:00" or "2026-02-09T02:00:00Z"'
 
 
@@ -58,33 +62,42 @@ class TimeFormat:
             click.BadParameter: the text is not a time.
         """
         try:
+            return self._aware(text, option).astimezone(UTC)
+        except OverflowError as error:
+            raise _no_year(text, option) from error
+
+    def since(self, text: str, option: str) -> datetime:
+        """Return now minus the duration of an option (`7d`), or the parsed time.
+
+        Raises:
+            click.BadParameter: the text is neither, or its year is the last one.
+        """
+        try:
+            return max(_EPOCH, self.now - timedelta(seconds=parse_duration(text)))
+        except ValueError as error:
+            _, found, near = str(error).partition("; did you mean ")
+        try:
+            at = self.instant(text, option)
+        except click.BadParameter as wrong:
+            # `5min` is rather a duration than a time.
+            hint = f"; did you mean {near}" if found else ""
+            raise click.BadParameter(f"{wrong.message}{hint}", param_hint=option) from wrong
+        if at.year == MAXYEAR:  # another zone could not show it
+            raise _no_year(text, option)
+        return at
+
+    def _aware(self, text: str, option: str) -> datetime:
+        try:
             return self._time_of_day(time.fromisoformat(text))
         except (ValueError, OverflowError):
             pass
         try:
             at = datetime.fromisoformat(text)
-            return (at if at.tzinfo else at.replace(tzinfo=self.zone)).astimezone(UTC)
-        except OverflowError as error:
-            raise click.BadParameter(
-                f'expected a year from 2 to 9998, got "{text}"', param_hint=option
-            ) from error
         except ValueError as error:
             raise click.BadParameter(
                 f'expected a time such as {_EXAMPLES}, got "{text}"', param_hint=option
             ) from error
-
-    def since(self, text: str, option: str) -> datetime:
-        """Return now minus the duration of an option (`7d`), or the parsed time."""
-        try:
-            return max(_EPOCH, self.now - timedelta(seconds=parse_duration(text)))
-        except ValueError:
-            at = self.instant(text, option)
-        # Another zone could not show it.
-        if at.year == MAXYEAR:
-            raise click.BadParameter(
-                f'expected a year from 2 to 9998, got "{text}"', param_hint=option
-            )
-        return at
+        return at if at.tzinfo else at.replace(tzinfo=self.zone)
 
     def _time_of_day(self, at: time) -> datetime:
         today = self.now.astimezone(self.zone).date()
@@ -107,6 +120,25 @@ class DateFormat(TimeFormat):
 def _written(at: datetime, clock: str) -> str:
     # The %Y of the C library does not pad a year before 1000.
     return f"{at.date()} {at.strftime(clock)}"
+
+
+def _no_year(text: str, option: str) -> click.BadParameter:
+    return click.BadParameter(f'expected a year from 2 to 9998, got "{text}"', param_hint=option)
+
+
+def time_option(name: str, parse: Callable[[TimeFormat, str, str], datetime], help: str) -> Option:
+    """Return the decorator of an option for a time, which is refused before anything is asked.
+
+    The zone of the service, which the command reads later, changes no text into a time.
+    parse: `TimeFormat.instant` or `TimeFormat.since`.
+    """
+
+    def check(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+        if text is not None:
+            parse(date_format(), text, name)
+        return text
+
+    return click.option(name, metavar="TIME", callback=check, help=help)
 
 
 def date_format() -> DateFormat:

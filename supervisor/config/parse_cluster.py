@@ -17,7 +17,8 @@ _TABLE = {key.name: key for key in CLUSTER_KEYS}
 # It is part of the name of a PostgreSQL schema.
 NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 NAME_FORM = "a name of at most 31 of a-z, 0-9 and '_' that begins with a letter"
-_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,57}")
+HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,57}")
+HOST_FORM = "a name of at most 58 of A-Z, a-z, 0-9, '.', '_' and '-'"
 
 
 def read_cluster(doc: ParseContext, top: Pairs) -> Cluster | None:
@@ -39,8 +40,7 @@ def read_cluster(doc: ParseContext, top: Pairs) -> Cluster | None:
         return None
     values["host"] = values.get("host") or socket.gethostname()
     _check(doc, pairs, node, "name", str(values.get("name", "main")), NAME, NAME_FORM)
-    host = "a name of at most 58 of A-Z, a-z, 0-9, '.', '_' and '-'"
-    _check(doc, pairs, node, "host", str(values["host"]), _HOST, host)
+    _check(doc, pairs, node, "host", str(values["host"]), HOST, HOST_FORM)
     labels = values.get("labels", ())
     assert isinstance(labels, tuple)
     if EACH in labels:

@@ -19,7 +19,7 @@ from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.unknown_keys import meant
 from supervisor.config.with_block import params_json
 from supervisor.config.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
-from supervisor.core.config_model import Api, History, Limits
+from supervisor.core.config_model import Api, History, Limits, Severity
 
 T = TypeVar("T")
 
@@ -203,6 +203,21 @@ def _name_of_variable(item: Node) -> str:
     return str(named.value) if isinstance(named, ScalarNode) else next(iter(pairs), "")
 
 
+def _group(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> object:
+    """Return the group; warn of a name that older YAML reads as true or false."""
+    if not isinstance(node, ScalarNode):
+        raise BadValueError(f"expected {scalars.expected_text(key)}, got {kind_name(node)}")
+    group = scalars.read_scalar(key, doc.text(node, path))
+    if isinstance(group, str):
+        # Late: only a file with groups needs the words of other schedulers.
+        from supervisor.config import foreign_keys
+
+        if advice := foreign_keys.bool_advice(group):
+            text = f"{quote_value(group)} is the name of a group here"
+            doc.report(node, path, text, advice, Severity.WARNING)
+    return group
+
+
 def _params(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> str:
     return params_json(doc, node, path)
 
@@ -230,6 +245,7 @@ _READERS: Mapping[ValueKind, _Reader] = {
     ValueKind.CRON: _cron,
     ValueKind.COMMAND: _command,
     ValueKind.NAMES: _names,
+    ValueKind.GROUP: _group,
     ValueKind.GROUPS: _names,
     ValueKind.LABELS: _labels,
     ValueKind.MAIL_ADDRESSES: _mail_addresses,

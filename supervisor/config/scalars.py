@@ -185,7 +185,13 @@ def _choice(key: Key, text: str) -> object:
 def _group(_: Key, text: str) -> str | None:
     if text in _BOOLS:
         return "exclusive" if _BOOLS[text] else None
-    return name(text)
+    try:
+        return name(text)
+    except BadValueError as error:
+        from supervisor.config import foreign_keys
+
+        # "No" must not lead to the group "no".
+        raise BadValueError(error.message, foreign_keys.bool_advice(text) or error.hint) from error
 
 
 def _url(key: Key, text: str) -> str:

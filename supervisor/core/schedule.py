@@ -46,7 +46,7 @@ _FIELDS = {
 
 # Cached answers per calendar. Jobs that share one ask for the same few instants in turn.
 CACHE_SIZE = 6
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 # CronSim needs an instant to parse an expression; any would do.
 _ANY = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -170,24 +170,27 @@ class Calendar:
     def _next_in_rhythm(self, sim: CronSim, instant: datetime) -> datetime | None:
         """Return the next slot of an interval-like expression.
 
-        cronsim steps by whole hours, also over a change of half an hour, and to
-        midnight, also to a skipped one. So days with a clock change are searched by minute.
+        cronsim searches the local time without its zone: with it, it steps by whole hours also
+        over a change of half an hour, and may go back to a repeated hour for ever. Days with
+        a clock change, also one within the hour before, are searched by minute.
         """
-        slot = self._next_by_cronsim(sim, instant)
         day, one_day = instant, timedelta(days=1)
-        while slot is not None and day < slot:
-            if (
-                day.astimezone(self.zone).utcoffset()
-                == (day + one_day).astimezone(self.zone).utcoffset()
-            ):
+        while True:
+            if self._offset(day - HOUR) != self._offset(day + one_day):
+                if found := self._scan_minutes(sim, day, day + one_day):
+                    return found
                 day += one_day
                 continue
-            found = self._scan_minutes(sim, day, day + one_day)
-            if found is not None:
-                return found
-            day += one_day
-            slot = self._next_by_cronsim(sim, day)
-        return slot
+            local = day.astimezone(self.zone).replace(tzinfo=None)
+            wall = next(_restarted_at(sim, local), None)
+            if wall is None or wall - local <= one_day:
+                return wall and day + (wall - local)
+            # No local time before it matches. Two days, since a zone may skip a whole one.
+            near = (wall - 2 * one_day).replace(tzinfo=self.zone).astimezone(UTC)
+            day = max(day + one_day, near)
+
+    def _offset(self, instant: datetime) -> timedelta | None:
+        return instant.astimezone(self.zone).utcoffset()
 
     def _scan_minutes(self, sim: CronSim, since: datetime, until: datetime) -> datetime | None:
         """Return the first minute in (since, until] whose local time matches the expression."""
@@ -201,8 +204,8 @@ class Calendar:
         return None
 
     def _next_by_cronsim(self, sim: CronSim, instant: datetime) -> datetime | None:
-        begun = _restarted_at(sim, instant, self._where)
-        for local in begun:
+        begin = instant.astimezone(self._where)
+        for local in _restarted_at(sim, begin.replace(tzinfo=None) if sim.fixup_tz else begin):
             slot: datetime = local.astimezone(UTC)
             # A fixed time in the repeated hour means its first occurrence, which
             # lies before an instant in the second one.
@@ -295,15 +298,14 @@ def _refusal(expression: str, place: int) -> str:
     return f'cron "{expression}": bad {name} "{part}": expected {expected}{instead}'
 
 
-def _restarted_at(sim: CronSim, instant: datetime, where: tzinfo) -> CronSim:
-    """Return a copy of a parsed expression that starts after `instant`.
+def _restarted_at(sim: CronSim, local: datetime) -> CronSim:
+    """Return a copy of a parsed expression that starts after a local time.
 
     Parsing costs as much as ten steps, so an expression is parsed once.
     """
     begun: CronSim = object.__new__(CronSim)
     begun.__dict__.update(sim.__dict__)
-    local = instant.astimezone(where).replace(microsecond=0)
-    begun.dt = local if sim.fixup_tz is None else local.replace(tzinfo=None)
+    begun.dt = local.replace(microsecond=0)
     return begun
 
 

@@ -1,5 +1,6 @@
 """Bad input for every verb: documented exit status, and never a traceback."""
 
+import json
 import shlex
 import socket
 import threading
@@ -39,6 +40,11 @@ SAYS = [
     ("dcotor", 'did you mean "doctor"?'),
     ("next --cron '* * * * *' --from 9999-12-31T23:59", "--from"),
     ("next --cron '* * * * *' --from x", "Invalid value for --from"),
+    ("next hello -n ٣", 'expected a whole number, got "٣"'),
+    ("history -n 1_0", 'expected a whole number, got "1_0"'),
+    ("history --days ' 2'", 'expected a whole number, got " 2"'),
+    ("history --since 5min", 'did you mean "5m"?'),
+    ("history --until 'PT2H'", 'did you mean "2h"?'),
     ("history --since x", "Invalid value for --since"),
     ("history --until x", "Invalid value for --until"),
     ("explain hello --at x", "Invalid value for --at"),
@@ -78,6 +84,27 @@ def test_where_no_supervisor_listens_the_status_is_3(
     status, said = sandbox.refuses(verb, "--socket", socket)
 
     assert (status, socket in said) == (3, True)
+
+
+@pytest.mark.parametrize(
+    "words", ["history --since 5min", "history --until x", "explain a --at x"]
+)
+def test_what_is_no_time_is_a_usage_error_where_no_supervisor_listens(
+    sandbox: Sandbox, words: str
+) -> None:
+    status, said = sandbox.refuses(*shlex.split(words), "--state", "/nonexistent")
+
+    assert (status, "Invalid value for --" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words", ["status", "run hello", "healthcheck", "stop", "next", "backups"]
+)
+def test_a_failure_that_no_supervisor_answers_is_json_too(sandbox: Sandbox, words: str) -> None:
+    said = sandbox.ask(*shlex.split(words), "--json", "--state", "/nonexistent")
+
+    assert said.returncode
+    assert json.loads(said.stdout)["error"] in said.stderr.replace("\n  ", " ")
 
 
 @pytest.mark.parametrize("verb", ["status", "history", "doctor", "healthcheck"])

@@ -211,6 +211,9 @@ def test_a_member_whose_cluster_does_not_answer_simulates_itself():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        (("--host", "a b"), "expected a name of at most 58 of A-Z, a-z, 0-9"),
+        (("--host", "a:d b"), "expected a label of at most 63"),
+        (("--host", "a:each"), '"each" is no label of a host'),
         (("--host", ":db"), 'expected NAME or NAME:LABEL,LABEL, got ":db"'),
         (("--host", "a", "--host", "a:db"), '"a" is given twice'),
     ],

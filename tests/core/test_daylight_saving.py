@@ -247,13 +247,13 @@ def expressions(draw):
     return f"{minute} {hour} {day} * {weekday}"
 
 
-# Excluded: America/St_Johns in autumn 2010, whose clock went from 00:01 back to 23:01 the
-# day before: cronsim never returns for `* * * * 0` there. No zone does that today.
+# In autumn 2010 the clock of America/St_Johns went from 00:01 back to 23:01 the day before.
 CHANGES = {
     "America/New_York": ["2026-03-08 07:00", "2026-11-01 06:00", "2026-07-01 12:00"],
     "Europe/Berlin": ["2026-03-29 01:00", "2026-10-25 01:00"],
     "Australia/Lord_Howe": ["2026-10-03 15:30", "2026-04-04 15:00"],
-    "America/St_Johns": ["2010-03-14 03:31", "2026-11-01 04:30"],
+    "Pacific/Chatham": ["2026-09-26 14:00", "2026-04-04 14:00"],
+    "America/St_Johns": ["2010-03-14 03:31", "2010-11-07 02:31", "2026-11-01 04:30"],
     "America/Santiago": ["2026-09-06 04:00", "2026-04-05 03:00"],
     "Asia/Beirut": ["2026-03-28 22:00", "2026-10-24 21:00"],
     "America/Nuuk": ["2026-03-29 01:00", "2026-10-25 01:00"],
@@ -283,3 +283,19 @@ def test_the_calendar_says_what_debians_cron_would_do(moment, texts, before):
     slots = list(schedule.Calendar(tuple(texts), zone).slots(since, until))
 
     assert slots == debian_cron.slots(texts, zone, since, until)
+
+
+# Local clocks that change at no full hour: the hour in which they change begins in the gap.
+ODD = [each for each in MOMENTS if each[0] in ("Australia/Lord_Howe", "Pacific/Chatham")]
+
+
+@pytest.mark.parametrize(("zone", "change"), ODD)
+@pytest.mark.parametrize("text", ["*/15 */2 * * *", "*/15 3 * * *", "50 */3 * * *", "0 4 * * *"])
+def test_the_next_slot_is_the_same_wherever_one_begins_before_it(zone, change, text):
+    since = instant(change) - timedelta(hours=1)
+    calendar = schedule.Calendar((text,), zone)
+    slots = list(calendar.slots(since, since + timedelta(hours=30)))
+
+    for minute in range(0, 180, 7):
+        begin = since + timedelta(minutes=minute, seconds=6)
+        assert calendar.next_after(begin) == next(slot for slot in slots if slot > begin), begin

@@ -1,15 +1,18 @@
 """The API socket: its mode, the peer's uid, routing, and invalid requests."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
 from supervisor.api import ApiServer
+from supervisor.api.sockets import bind
 from supervisor.core import control_requests
 from supervisor.core.config_model import Api as Access
 from supervisor.state_dir import StateDirError
@@ -39,6 +42,45 @@ def test_a_stale_socket_is_replaced(folder, bridge):
     api.close()
 
 
+@pytest.fixture
+def as_common_user(tmp_path_factory):
+    """A folder of the user that this process is meanwhile: root may open any socket."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    before = os.geteuid()
+    if before == 0:
+        os.chown(folder, 10001, -1)
+        os.seteuid(10001)
+    yield folder
+    os.seteuid(before)
+    shutil.rmtree(folder)
+
+
+def test_a_stale_socket_that_its_owner_may_not_open_is_replaced(as_common_user):
+    dead = bind(as_common_user / "s", Access(socket_mode=0))
+    dead.close()
+
+    bind(as_common_user / "s", Access()).close()
+
+    assert (as_common_user / "s").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_living_socket_that_its_owner_may_not_open_is_left_as_it_is(as_common_user):
+    living = bind(as_common_user / "s", Access(socket_mode=0o060))
+
+    with pytest.raises(StateDirError, match="another program answers"):
+        bind(as_common_user / "s", Access())
+
+    assert (as_common_user / "s").stat().st_mode & 0o777 == 0o060
+    living.close()
+
+
+def test_a_group_that_does_not_exist_is_named_and_leaves_no_socket(folder):
+    with pytest.raises(StateDirError, match='no group is called "nobodys" on this machine'):
+        bind(folder / "s", Access(socket_group="nobodys"))
+
+    assert not (folder / "s").exists()
+
+
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir], ids=["a file", "a folder"])
 def test_what_is_no_socket_is_never_deleted(folder, bridge, make):
     make(folder / "s")
@@ -57,9 +99,11 @@ def test_a_socket_that_answers_is_left_to_its_owner(path, folder, bridge):
 def test_nothing_is_imported_for_clients_that_do_not_come(short_path):
     code = """
 import sys
+import tempfile
 from pathlib import Path
 from datetime import UTC, datetime
 from supervisor.api import ApiServer
+from supervisor.api.sockets import bind
 from supervisor.api.bridge import LoopBridge
 from supervisor.core.config_model import Api
 from supervisor.core.views import Facts

@@ -213,3 +213,13 @@ def test_a_zone_that_is_known_is_accepted(name: str) -> None:
 def test_a_zone_that_misleads_is_reported(name: str, said: str) -> None:
     assert said in zone_hints.warning(name)
     assert bool(zone_hints.warning(name)) == bool(said)
+
+
+@pytest.mark.parametrize(("word", "meant"), [("no", "false"), ("off", "false"), ("yes", "true")])
+def test_a_group_whose_name_looks_like_true_or_false_is_a_warning(word: str, meant: str) -> None:
+    text = f'jobs.one.exclusive: "{word}" is the name of a group here (write "{meant}")'
+    assert text in of_job("exclusive", word)
+
+
+def test_a_group_that_is_no_name_and_looks_like_false_is_not_led_to_another_group() -> None:
+    assert 'got "No" (write "false")' in of_job("exclusive", "No")

@@ -67,6 +67,57 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path):
         StateDir(file).make()
 
 
+@pytest.mark.parametrize("name", ["tmp", "cache", "runs"])
+def test_a_folder_of_others_is_refused_and_left_as_it_is(tmp_path, name):
+    project = tmp_path / "project"
+    (project / name).mkdir(parents=True)
+    project.chmod(0o755)
+    (project / name / "own.json").write_text("of the user")
+
+    with pytest.raises(StateDirError, match=f"has no ledger, but a folder {name} with files"):
+        StateDir(project).make()
+
+    assert [entry.name for entry in project.iterdir()] == [name]
+    assert (project / name / "own.json").read_text() == "of the user"
+    assert project.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_folder_that_all_users_share_is_refused_and_stays_shared(tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+
+    with pytest.raises(StateDirError, match="is shared by all users"):
+        StateDir(shared).make()
+
+    assert shared.stat().st_mode & 0o7777 == 0o1777
+
+
+@pytest.mark.parametrize("proof", ["lock", "ledger.sqlite3", "jobs.accepted.yaml"])
+def test_a_folder_that_a_service_has_used_is_taken_whatever_is_in_it(tmp_path, proof):
+    used = StateDir(tmp_path / "state")
+    used.make()
+    os.close(used.lock())
+    if proof != "lock":
+        (used.root / "lock").unlink()
+        (used.root / proof).write_text("")
+    (used.tmp / "left").write_text("by a job")
+    (used.runs / "1.log").write_text("output")
+
+    used.make()
+
+    assert (used.runs / "1.log").exists()
+
+
+def test_files_beside_the_own_folders_are_no_obstacle(tmp_path):
+    (tmp_path / "jobs.yaml").write_text("jobs: {}")
+    (tmp_path / "tmp").mkdir()
+
+    StateDir(tmp_path).make()
+
+    assert (tmp_path / "jobs.yaml").exists()
+
+
 def test_a_socket_path_that_no_socket_can_have_is_refused(tmp_path):
     with pytest.raises(StateDirError, match="at most 107"):
         check_socket_path(tmp_path / ("x" * 120))

@@ -18,7 +18,7 @@ from supervisor.cli.backup_options import (
     warn,
     zone,
 )
-from supervisor.cli.command import Command, CommandGroup, json_option, utc_option
+from supervisor.cli.command import Command, CommandGroup, Number, json_option, utc_option
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.output import Table, echo, print_value
 from supervisor.cli.restore_command import restore
@@ -155,7 +155,7 @@ def keep_(file: Path, release: bool, directory: Path | None, place: str | None) 
 @backups.command("prune", cls=Command)
 @click.option(
     "--keep-last",
-    type=click.IntRange(1),
+    type=Number(1),
     required=True,
     metavar="N",
     help="How many backups to keep of each database.",

@@ -2,19 +2,20 @@
 
 import click
 
-from supervisor.cli.command import command, history_source, json_option
+from supervisor.cli.command import Number, command, history_source, json_option
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import clean, echo_wrapped, print_json
+from supervisor.cli.time_format import TimeFormat, time_option
 from supervisor.core import responses
 from workers.units import is_whole
 
 
 @command("explain")
 @click.argument("which", metavar="JOB|RUN", type=job_name)
-@click.option("--at", metavar="TIME", help="The slot or request of this instant.")
-@click.option("--run", type=click.IntRange(1), metavar="RUN", help="The run with this number.")
+@time_option("--at", TimeFormat.instant, "The slot or request of this instant.")
+@click.option("--run", type=Number(1), metavar="RUN", help="The run with this number.")
 @json_option
 def explain(which: str, at: str | None, run: int | None, as_json: bool) -> int:
     """Why a job or a run ran, waits, was skipped or missed: facts from the ledger.

@@ -4,32 +4,39 @@ from collections.abc import Sequence
 
 import click
 
-from supervisor.cli.command import command, history_source, json_option, service, utc_option
+from supervisor.cli.command import (
+    Number,
+    command,
+    history_source,
+    json_option,
+    service,
+    utc_option,
+)
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.history_source import HistorySource
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import Table, echo, format_seconds, print_json
 from supervisor.cli.run_text import outcome
-from supervisor.cli.time_format import TimeFormat
+from supervisor.cli.time_format import TimeFormat, time_option
 from supervisor.core import responses
 from supervisor.core.model import FINAL
 from supervisor.core.views import RunView
 
 STATES = (*sorted(FINAL), "pending", "running", "retrying")
-COUNT = click.IntRange(1, 1000)
+COUNT = Number(1, 1000)
 
 
 @command("history")
 @click.argument("job", type=job_name, required=False)
-@click.option("--since", metavar="TIME", help="Only runs due since then: 7d, or a time.")
-@click.option("--until", metavar="TIME", help="Only runs due before then.")
+@time_option("--since", TimeFormat.since, "Only runs due since then: 7d, or a time.")
+@time_option("--until", TimeFormat.since, "Only runs due before then.")
 @click.option("--state", metavar="STATE", help=f"Only these: {', '.join(STATES)}.")
 @click.option("--actions", is_flag=True, help="List who asked for what, instead of runs.")
 @click.option("--reloads", is_flag=True, help="List the texts of jobs.yaml, instead of runs.")
 @click.option(
     "--days",
-    type=click.IntRange(1, 366),
+    type=Number(1, 366),
     metavar="N",
     help="Count the runs of each job in the last N days, instead of listing them.",
 )

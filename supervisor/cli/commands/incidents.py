@@ -5,6 +5,7 @@ import click
 from supervisor.cli.command import (
     Command,
     CommandGroup,
+    Number,
     history_source,
     json_option,
     service,
@@ -63,7 +64,7 @@ def incidents(context: click.Context, most: int, as_json: bool, utc: bool) -> in
 
 
 @incidents.command("ack", cls=Command)
-@click.argument("incident", metavar="ID", type=click.IntRange(1))
+@click.argument("incident", metavar="ID", type=Number(1))
 @click.option(
     "--for",
     "for_s",

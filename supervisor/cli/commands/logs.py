@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from supervisor.cli.command import command, history_source
+from supervisor.cli.command import Number, command, history_source
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.history_source import HistorySource
@@ -21,7 +21,7 @@ RECENT = 50
 @command("logs")
 @click.argument("which", metavar="JOB|RUN", type=job_name)
 @click.option("-f", "--follow", is_flag=True, help="Print new lines until the run ends.")
-@click.option("-n", "count", type=click.IntRange(0), help="Only the last N lines (default: all).")
+@click.option("-n", "count", type=Number(0), help="Only the last N lines (default: all).")
 @click.option("--grep", metavar="TEXT", help="Only lines that contain this text, in any case.")
 @click.option("--raw", is_flag=True, help="Print every byte, terminal escape sequences too.")
 def logs(which: str, follow: bool, count: int | None, grep: str | None, raw: bool) -> int:

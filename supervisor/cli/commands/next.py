@@ -9,7 +9,7 @@ from operator import attrgetter
 
 import click
 
-from supervisor.cli.command import command, json_option, service, utc_option
+from supervisor.cli.command import Number, command, json_option, service, utc_option
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
@@ -28,7 +28,7 @@ MOST = 1_000_000
 
 @command("next")
 @click.argument("jobs", nargs=-1, type=job_name, metavar="[JOB]")
-@click.option("-n", "count", type=click.IntRange(1, MOST), help="How many slots (default 10).")
+@click.option("-n", "count", type=Number(1, MOST), help="How many slots (default 10).")
 @click.option(
     "--cron", multiple=True, metavar="EXPR", help="Slots of this expression; needs no supervisor."
 )
@@ -40,7 +40,7 @@ MOST = 1_000_000
 )
 @click.option(
     "--days",
-    type=click.IntRange(1, 366),
+    type=Number(1, 366),
     metavar="N",
     help="Only slots within N days.",
 )

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import click
 
 from supervisor.cli import forecast_tables
-from supervisor.cli.command import coming_days, command, json_option, paths, utc_option
+from supervisor.cli.command import Number, coming_days, command, json_option, paths, utc_option
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import print_value
 from supervisor.cli.run_local import definitions
@@ -34,7 +34,7 @@ from workers.units import format_count
 
 DEFAULT_DAYS = 7
 # The largest integer range that JSON readers keep exact.
-SEED = click.IntRange(0, 2**53)
+SEED = Number(0, 2**53)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.command import command, service
+from supervisor.cli.command import Number, command, service
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import echo
 from workers.units import is_whole
@@ -21,7 +21,7 @@ _VERBS = "run, cancel, pause, resume, ack, reload, notify, verify"
 
 
 @command("web")
-@click.option("--port", type=click.IntRange(0, 65535), help=f"Port on 127.0.0.1 ({DEFAULT_PORT}).")
+@click.option("--port", type=Number(0, 65535), help=f"Port on 127.0.0.1 ({DEFAULT_PORT}).")
 @click.option("--listen", metavar="HOST:PORT", help="Listen there; needs a way to sign in.")
 @click.option(
     "--password-file",
