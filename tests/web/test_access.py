@@ -198,7 +198,7 @@ def test_invalid_requests_do_not_fill_the_log(sandbox):
         (("--allow", "fly"), "fly"),
         (("--allow", "run", "--read-only"), "one of"),
         (("--listen", "nowhere", "--password-file", "x"), "HOST:PORT"),
-        (("--base", "/a b"), "--base"),
+        (("--port", "0", "--base", "/a b"), "--base"),
     ],
     ids=str,
 )
