@@ -11,20 +11,24 @@ from markupsafe import Markup, escape
 from supervisor.web.views.states import SHAPES
 from supervisor.web.views.times import Times
 
+_MARK = Markup(
+    '<svg class="mark s-{}" viewBox="0 0 12 12" aria-hidden="true"><path d="{}"/></svg>'
+)
+_STATE = Markup('<span class="state s-{}">{}{}</span>')
+
 
 @lru_cache(256)
 def mark(state: str) -> Markup:
     """Return the shape of a state."""
     path = SHAPES.get(state, SHAPES["none"])
-    shape = '<svg class="mark s-{}" viewBox="0 0 12 12" aria-hidden="true"><path d="{}"/></svg>'
-    return Markup(shape).format(state, path)
+    return _MARK.format(state, path)
 
 
 @lru_cache(256)
 def state(name: str) -> Markup:
     """Return a state as its shape and its word."""
     word = "not run yet" if name == "none" else name
-    return Markup('<span class="state s-{}">{}{}</span>').format(name, mark(name), word)
+    return _STATE.format(name, mark(name), word)
 
 
 def ago(times: Times, at: datetime | None) -> Markup:
