@@ -97,7 +97,8 @@ class StateDir(Struct, frozen=True):
         if self._is_ours() or not os.path.isdir(self.root):
             return
         wrong = ""
-        if self.root.stat().st_mode & stat.S_ISVTX:
+        # A new tmpfs has that bit too, and is empty.
+        if self.root.stat().st_mode & stat.S_ISVTX and os.listdir(self.root):
             wrong = "is shared by all users (sticky bit)"
         for folder in (self.tmp, self.runs, self.cache):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 AT_ONCE = 100
@@ -26,7 +26,12 @@ class PiecewiseResponse(StreamingResponse):
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the pieces until they end, or the client has left."""
+        """Send the pieces until they end, or the client has left; none for a HEAD."""
+        if scope["method"] == "HEAD":
+            # Its body is dropped, and that of a stream has no end.
+            without = Response(status_code=self.status_code, headers=self.headers)
+            await without(scope, receive, send)
+            return
         sending = asyncio.ensure_future(self.stream_response(send))
         leaving = asyncio.ensure_future(self.listen_for_disconnect(receive))
         try:

@@ -6,11 +6,12 @@ all processes of an attempt are gone. A line is JSON, and no request waits for a
 minute with many attempts this costs a tenth of the same over HTTP.
 """
 
-import contextlib
+import logging
 import os
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Iterable
 from concurrent.futures import Future, wait
 from pathlib import Path
@@ -27,6 +28,8 @@ from supervisor.core.views import Facts
 
 # The loop answers within milliseconds.
 REPLY_S = 10.0
+# After an error, so that a lack of descriptors costs no core.
+_REST_S = 0.05
 _PIECE = 65536
 
 
@@ -65,10 +68,20 @@ class AgentLine:
 
     def _serve(self) -> None:
         while True:
-            agent, _ = self._listener.accept()
-            agent.settimeout(REPLY_S)
-            with agent, contextlib.suppress(OSError, msgspec.MsgspecError):
-                _Agent(self._bridge, agent).serve()
+            try:
+                self._serve_one()
+            except (OSError, msgspec.MsgspecError):
+                # No descriptor is free, or the agent is gone or said what is no message.
+                time.sleep(_REST_S)
+            except Exception:
+                # The agent connects again; without this thread the host would run nothing.
+                logging.getLogger("nightshift").exception("line of the cluster's agent")
+
+    def _serve_one(self) -> None:
+        agent, _ = self._listener.accept()
+        agent.settimeout(REPLY_S)
+        with agent:
+            _Agent(self._bridge, agent).serve()
 
 
 class _Agent:

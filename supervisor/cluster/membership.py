@@ -11,6 +11,7 @@ import os
 import secrets
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,8 +26,6 @@ from supervisor.cluster.glance import Glance
 from supervisor.cluster.local_host import HostRefusedError, LocalHost
 from supervisor.cluster.server_clock import boottime
 from supervisor.cluster.session import Connection
-
-_LIMITS = "SET statement_timeout = '4s'"
 
 
 class MembershipError(Exception):
@@ -100,7 +99,7 @@ class Membership:
 
     def begin(self) -> None:
         """Start the thread of heartbeats; it beats while this host is joined."""
-        threading.Thread(target=self._beat_always, name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._beat_or_end, name="heartbeat", daemon=True).start()
 
     def join(self, db: Connection, config: int | None) -> None:
         """Join the cluster under a worker of our own, or go on with the one of before.
@@ -211,6 +210,17 @@ class Membership:
             engine.unregister(db, former)
 
     # --- heartbeats ----------------------------------------------------------------
+
+    def _beat_or_end(self) -> None:
+        """Beat; after an unexpected error end this process, which the supervisor starts again.
+
+        Without its thread of heartbeats the host would be declared dead and never join again.
+        """
+        try:
+            self._beat_always()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
 
     def _beat_always(self) -> None:
         db: Connection | None = None

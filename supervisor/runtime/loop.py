@@ -44,10 +44,10 @@ from supervisor.runtime.requests import Requests
 from supervisor.runtime.turns import Decide, Turns
 from supervisor.systemd import SystemdNotifier
 
-# How long the shutdown waits for the heartbeats of the last runs.
-LAST_BEATS_S = 1.0
-# How long it waits for the agent of a cluster to report the ends of runs.
+# How long the end waits for the heartbeats of the last runs, and for the agent of a cluster.
 LAST_WORDS_S = 4.0
+# The longest sleep when waiting precisely has failed.
+COARSE_WAIT_S = 1.0
 _HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ class Loop:
         leaving = [owner for owner in self._owners if isinstance(owner, LeavingOwner)]
         for owner in leaving:
             owner.leave(self._processes)
-        self._end_by = self.read_clocks().mono + (LAST_WORDS_S if leaving else LAST_BEATS_S)
+        self._end_by = self.read_clocks().mono + LAST_WORDS_S
         if self.scheduler.stop_by is not None:
             self._end_by = min(self._end_by, self.scheduler.stop_by)
         while self.read_clocks().mono < self._end_by:
@@ -152,7 +152,7 @@ class Loop:
             return select_precisely(self._selector, self._timeout_s())
         except Exception as error:
             self._errors.caught(error, "waiting", self.read_clocks())
-            return self._selector.select(LAST_BEATS_S)
+            return self._selector.select(COARSE_WAIT_S)
 
     def _step(
         self, where: str, at: ev.At, otherwise: T, act: Callable[..., T], *given: object

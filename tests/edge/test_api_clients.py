@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import threading
+from http.client import HTTPResponse
 
 import pytest
 
@@ -93,10 +94,9 @@ def test_a_kept_connection_has_the_full_time_for_each_request(path):
     with connect(path) as regular:
         for _ in range(3):
             regular.sendall(GET_STATUS)
-            answer = regular.recv(65536)
-            while not answer.endswith(b'"incidents":[]}'):
-                answer += regular.recv(65536)
-            assert answer.startswith(b"HTTP/1.1 200")
+            answer = HTTPResponse(regular)
+            answer.begin()
+            assert (answer.status, b'"jobs":' in answer.read()) == (200, True)
 
         until(lambda: is_closed_by_server(regular))
 
@@ -171,6 +171,17 @@ def test_streams_are_at_most_half_of_all_connections(path):
     until(lambda: opens(path))
     for client, _, _ in streams:
         client.close()
+
+
+def test_a_head_of_a_stream_is_its_headers_and_opens_none(path):
+    asked = b"HEAD /v1/events HTTP/1.1\r\nHost: nightshift\r\n\r\n" * (LIMITS.streams + 1)
+    with connect(path) as client:
+        client.sendall(asked + GET_STATUS)
+
+        answers = read_all(client)
+
+    assert answers.count(b"text/event-stream") == LIMITS.streams + 1
+    assert answers.count(b"HTTP/1.1 200") == LIMITS.streams + 2
 
 
 def opens(path):

@@ -95,3 +95,21 @@ def test_an_agent_that_connects_again_gets_the_same_run(host):
     host.agent.give([Assign("a", KEY, AT)])
 
     assert host.receives(1)[0].run.id == before.run.id
+
+
+def test_the_line_serves_the_next_agent_after_an_error_of_its_own(host):
+    host.agent.give([Assign("a", KEY, AT)])
+    until(lambda: (calls := host.bridge.take_requests()) and answered_without_a_run(host, calls))
+
+    host.agent = HostLine(host.path)
+    host.agent.give([Assign("a", KEY, AT)])
+
+    (opened,) = host.receives(1)
+    assert (opened.fence, opened.error) == (40, "")
+
+
+def answered_without_a_run(host, calls):
+    """Answer requests in a way that the line does not expect."""
+    for call in calls:
+        host.bridge.answer(call.answer, req.Reply(1, req.ReplyStatus.OK), host.rules.scheduler)
+    return True

@@ -1,4 +1,7 @@
-"""A host that joins again after its machine was started again, on a real PostgreSQL."""
+"""A host that joins again after a boot, and the end of its heartbeats, on a real PostgreSQL."""
+
+import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +15,26 @@ from supervisor.core.effects import Launch
 from tests.edge.test_cluster_exchange import JOB, at, begun, db, exchange, happened, run, shared
 
 __all__ = ["db", "shared"]
+
+# A host whose clock raises an error that nobody expects, after it has joined.
+BROKEN = """
+import signal, sys
+from pathlib import Path
+from supervisor.cluster import session
+from supervisor.cluster.agent_settings import AgentSettings
+from supervisor.cluster.local_host import LocalHost
+from supervisor.cluster.membership import Membership
+from supervisor.core.config_model import Cluster
+dsn, folder = sys.argv[1:]
+settings = AgentSettings("", folder, "", 3, Cluster(dsn, "test", "a", heartbeat_s=0.01))
+settings.folder.mkdir()
+readings = iter([1.0])
+member = Membership(settings, LocalHost(Path(folder)), lambda: False, lambda: next(readings))
+with session.connect(dsn, settings.schema) as db:
+    member.join(db, 1)
+    member.begin()
+    signal.pause()
+"""
 
 
 @pytest.fixture
@@ -64,3 +87,14 @@ def test_what_was_declared_lost_before_a_boot_is_not_held(db, shared, fetched, j
 
 def test_a_host_that_is_restarted_without_a_boot_stays_the_same(db, fetched, join):
     assert join("1").number == fetched.number
+
+
+def test_an_error_that_ends_the_heartbeats_ends_the_process(db, postgres, tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", BROKEN, postgres, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (ended.returncode, "StopIteration" in ended.stderr) == (1, True)

@@ -86,11 +86,22 @@ def test_a_folder_that_all_users_share_is_refused_and_stays_shared(tmp_path):
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o1777)
+    (shared / "of-another").touch()
 
     with pytest.raises(StateDirError, match="is shared by all users"):
         StateDir(shared).make()
 
     assert shared.stat().st_mode & 0o7777 == 0o1777
+
+
+def test_the_empty_root_of_a_new_tmpfs_is_taken_and_made_private(tmp_path):
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    fresh.chmod(0o1777)
+
+    StateDir(fresh).make()
+
+    assert fresh.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("proof", ["lock", "ledger.sqlite3", "jobs.accepted.yaml"])
