@@ -19,6 +19,8 @@ from workers import lock_file
 # sun_path holds 108 bytes, one of them the final NUL.
 LONGEST_SOCKET_PATH = 107
 _LEDGER = "ledger.sqlite3"
+# Folders for all users: Filesystem Hierarchy Standard, 3.18 and 5.15, and Linux.
+_SHARED = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 class StateDirError(Exception):
@@ -97,8 +99,7 @@ class StateDir(Struct, frozen=True):
         if self._is_ours() or not os.path.isdir(self.root):
             return
         wrong = ""
-        # A new tmpfs has that bit too, and is empty.
-        if self.root.stat().st_mode & stat.S_ISVTX and os.listdir(self.root):
+        if self._is_shared():
             wrong = "is shared by all users (sticky bit)"
         for folder in (self.tmp, self.runs, self.cache):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -108,6 +109,17 @@ class StateDir(Struct, frozen=True):
             raise StateDirError(
                 f"state folder {self.root}: {wrong}: expected a folder of the service's own: "
                 "name a new or empty one (--state, $NIGHTSHIFT_STATE_DIR)"
+            )
+
+    def _is_shared(self) -> bool:
+        """Return whether the folder is for all users; the root of a new tmpfs only looks so."""
+        if not self.root.stat().st_mode & stat.S_ISVTX:
+            return False
+        if str(self.root.resolve()) in _SHARED:
+            return True
+        with os.scandir(self.root) as entries:
+            return any(
+                entry.stat(follow_symlinks=False).st_uid != os.geteuid() for entry in entries
             )
 
     def _is_ours(self) -> bool:

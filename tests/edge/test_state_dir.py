@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,11 +83,23 @@ def test_a_folder_of_others_is_refused_and_left_as_it_is(tmp_path, name):
     assert project.stat().st_mode & 0o777 == 0o755
 
 
-def test_a_folder_that_all_users_share_is_refused_and_stays_shared(tmp_path):
+@pytest.mark.parametrize("path", ["/tmp", "/var/tmp", "/dev/shm"])
+def test_a_folder_for_all_users_is_refused_and_stays_shared(path):
+    mode = os.stat(path).st_mode
+
+    with pytest.raises(StateDirError, match="is shared by all users"):
+        StateDir(Path(path)).make()
+
+    assert os.stat(path).st_mode == mode
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to own files of two users")
+def test_a_folder_that_others_use_too_is_refused_and_stays_shared(tmp_path):
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o1777)
     (shared / "of-another").touch()
+    os.chown(shared / "of-another", 12345, 12345)
 
     with pytest.raises(StateDirError, match="is shared by all users"):
         StateDir(shared).make()
@@ -94,10 +107,11 @@ def test_a_folder_that_all_users_share_is_refused_and_stays_shared(tmp_path):
     assert shared.stat().st_mode & 0o7777 == 0o1777
 
 
-def test_the_empty_root_of_a_new_tmpfs_is_taken_and_made_private(tmp_path):
+def test_the_root_of_a_new_tmpfs_is_taken_and_made_private(tmp_path):
     fresh = tmp_path / "fresh"
     fresh.mkdir()
     fresh.chmod(0o1777)
+    (fresh / "filler").touch()
 
     StateDir(fresh).make()
 
