@@ -99,12 +99,12 @@ class StateDir(Struct, frozen=True):
         if self._is_ours() or not os.path.isdir(self.root):
             return
         wrong = ""
-        if self._is_shared():
-            wrong = "is shared by all users (sticky bit)"
         for folder in (self.tmp, self.runs, self.cache):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 if os.listdir(folder):
                     wrong = f"has no ledger, but a folder {folder.name} with files to be deleted"
+        if self._is_shared():
+            wrong = "is shared by all users (sticky bit)"
         if wrong:
             raise StateDirError(
                 f"state folder {self.root}: {wrong}: expected a folder of the service's own: "
