@@ -90,4 +90,4 @@ def minute(scheduler: SchedulerState) -> SchedulerState:
 def status(scheduler: SchedulerState) -> bytes:
     """Return what `nightshift status` reads."""
     facts = Facts("0", 1, NOON, "jobs.yaml", NOON)
-    return msgspec.json.encode(build_views.status(scheduler, facts, NOON))
+    return msgspec.json.encode(build_views.status(scheduler, facts, NOON, 0.0))
