@@ -65,8 +65,8 @@ def measure_hosts(
     looks, clock = [], ServerClock()
     while time.monotonic() < begin + SECONDS:
         before = time.monotonic()
-        found = leader_look.look(db, workers[0], [], (), clock)
-        watch.look(found.hosts if found else (), before)
+        seen = leader_look.look(db, workers[0], [], (), clock)
+        watch.look(seen.hosts if seen else (), before)
         looks.append(time.monotonic() - before)
         time.sleep(1.0)
     for each in threads:
