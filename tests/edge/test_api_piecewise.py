@@ -24,7 +24,7 @@ async def answered(response, receive=None):
     async def stays():
         await asyncio.Event().wait()
 
-    await response({"type": "http"}, receive or stays, send)
+    await response({"type": "http", "method": "GET"}, receive or stays, send)
     return sent
 
 
