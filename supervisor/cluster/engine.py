@@ -117,7 +117,7 @@ def end(db: Connection, job: int) -> None:
 
 
 def withdraw(db: Connection, job: int) -> bool:
-    """Take back a job that nobody has fetched; return whether it was so."""
+    """Take back a job that no host has fetched; return whether it was so."""
     row = db.execute("SELECT procrastinate_cancel_job_v1(%s, false, true)", (job,)).fetchone()
     return row is not None and row[0] is not None
 

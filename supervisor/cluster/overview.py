@@ -8,10 +8,11 @@ from msgspec import Struct
 from supervisor.cluster import session
 from supervisor.cluster.messages import Forgotten, send
 from supervisor.cluster.session import Connection
+from supervisor.core import cluster_hosts
 
 
-class HostView(Struct, frozen=True):
-    """A host of a cluster. state: alive, silent (no heartbeat for a while) or lost."""
+class HostStatus(Struct, frozen=True):
+    """A host as PostgreSQL has it. state: alive, silent (no heartbeat for a while) or lost."""
 
     name: str
     state: str
@@ -33,11 +34,7 @@ class ClusterView(Struct, frozen=True):
     config: int | None
     last_tick_at: datetime | None
     waiting: int
-    hosts: tuple[HostView, ...]
-
-
-# A heartbeat older than this by PostgreSQL's clock is shown as silent; no rule uses it.
-SILENT_S = 15.0
+    hosts: tuple[HostStatus, ...]
 
 
 def read(db: Connection, name: str) -> ClusterView:
@@ -65,7 +62,7 @@ def read(db: Connection, name: str) -> ClusterView:
     )
 
 
-def _hosts(db: Connection, leader: str | None) -> list[HostView]:
+def _hosts(db: Connection, leader: str | None) -> list[HostStatus]:
     found = db.execute(
         """SELECT hosts.name, labels, version, config, places, hosts.worker,
             extract(epoch FROM now() - last_heartbeat)::float8,
@@ -76,12 +73,12 @@ def _hosts(db: Connection, leader: str | None) -> list[HostView]:
     )
     shown = []
     for name, labels, version, config, places, worker, age_s, running in found:
-        state = "lost" if worker is None or age_s is None else "alive"
-        if state == "alive" and age_s > SILENT_S:
-            state = "silent"
+        state = cluster_hosts.state_of(None if worker is None else age_s)
         listed = tuple(filter(None, labels.split(",")))
         shown.append(
-            HostView(name, state, name == leader, listed, version, config, running, places, age_s)
+            HostStatus(
+                name, state, name == leader, listed, version, config, running, places, age_s
+            )
         )
     return shown
 

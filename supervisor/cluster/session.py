@@ -18,7 +18,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 CONNECT_S = 4
 # The same for a statement, once its own limits should have ended it. TCP does not notice what a
 # proxy, a pooler or a tunnel has acknowledged and then lost.
-SILENT_S = 5.0
+ANSWER_S = 5.0
 _LIMITS = (
     ("statement_timeout", "'4s'"),
     ("lock_timeout", "'2s'"),
@@ -81,8 +81,8 @@ def _until_silent(gen: PQGen[Result]) -> Generator[Wait, Ready | int, Result]:
             mono = time.monotonic()
             if ready:
                 answered_at = mono
-            elif mono - answered_at > SILENT_S:
-                raise _SilentError(f"no answer from PostgreSQL for {SILENT_S:.0f}s")
+            elif mono - answered_at > ANSWER_S:
+                raise _SilentError(f"no answer from PostgreSQL for {ANSWER_S:.0f}s")
             wanted = gen.send(ready)
     except StopIteration as end:
         result: Result = end.value
@@ -94,7 +94,7 @@ def connect(dsn: str, schema: str) -> Connection:
 
     Behind a pooler that passes each transaction to another session, nothing may be set in
     one: then the role must have the schema and the limits (`settings_of_role`), and nothing
-    is prepared. A statement that is not answered within `SILENT_S` closes the connection.
+    is prepared. A statement that is not answered within `ANSWER_S` closes the connection.
 
     Raises: psycopg.Error, which repeats nothing of a DSN that cannot be read.
     """

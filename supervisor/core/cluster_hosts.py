@@ -97,6 +97,13 @@ def in_words(labels: Iterable[str]) -> str:
     return f"{host} with {' and '.join(rest)}" if rest else host
 
 
+def state_of(age_s: float | None) -> str:
+    """Return the state of a host by the age of its heartbeat. age_s None: it has none."""
+    if age_s is None:
+        return "lost"
+    return "silent" if age_s > SILENT_S else "alive"
+
+
 def views(
     hosts: Iterable[ClusterHost], cluster: Cluster | None, mono: float
 ) -> Iterator[HostView]:
@@ -104,10 +111,9 @@ def views(
     leader = None if cluster is None else cluster.host
     for host in sorted(hosts, key=lambda each: each.name):
         age_s = max(0.0, mono - host.seen_mono) if host.is_alive else None
-        state = "lost" if age_s is None else "silent" if age_s > SILENT_S else "alive"
         yield HostView(
             host.name,
-            state,
+            state_of(age_s),
             host.name == leader,
             host.has_text,
             host.labels,

@@ -16,7 +16,7 @@ from tests.edge.test_cluster_exchange import JOB, at, begun, db, exchange, happe
 
 __all__ = ["db", "shared"]
 
-# A host whose clock raises an error that nobody expects, after it has joined.
+# A host whose clock raises an unexpected error after it has joined.
 BROKEN = """
 import signal, sys
 from pathlib import Path

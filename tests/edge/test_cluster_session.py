@@ -25,7 +25,7 @@ def test_a_statement_whose_data_is_dropped_on_the_way_is_given_up(postgres):
 
 def test_an_answer_that_keeps_coming_is_read_to_its_end(postgres, monkeypatch):
     """It takes some three seconds, since each piece of 4096 bytes is delayed."""
-    monkeypatch.setattr(session, "SILENT_S", 1.0)
+    monkeypatch.setattr(session, "ANSWER_S", 1.0)
     with proxied(postgres, delay_s=0.02) as (_, dsn), session.connect(dsn, "public") as db:
         (found,) = db.execute("SELECT repeat('a', 600000)").fetchone()
 

@@ -28,7 +28,7 @@ class WorkerGoneError(Exception):
 
 @dataclass
 class Assignment:
-    """A job of the engine, and its row in `assignments`; worker None: nobody holds it."""
+    """A job of the engine, and its row in `assignments`; worker None: no host holds it."""
 
     pair: Pair
     fence: int
@@ -211,7 +211,7 @@ class Server:
             found.status, found.worker = "over", None
 
     def withdraw(self, fence: int) -> bool:
-        """Take back an attempt that nobody has fetched."""
+        """Take back an attempt that no host has fetched."""
         found = self.by_fence.get(fence)
         is_free = found is not None and found.status == "todo"
         if found is None or not (is_free or self.without == "withdrawal"):
