@@ -27,40 +27,31 @@ def test_a_failed_attempt_of_a_removed_job_is_not_tried_again():
     assert harness.states("a") == ["failed"]
 
 
+HOG = job("hog", cron="0 1 * * *")
+DISABLED = job("a", cron="0 2 * * *", enabled=False)
+
+
 @pytest.mark.parametrize("state", ["pending", "retrying"])
-def test_what_waits_for_a_removed_job_is_cancelled(state):
-    harness = Harness(job("a", cron="0 2 * * *", retries=1), job("hog", cron="0 1 * * *"))
+@pytest.mark.parametrize(
+    ("jobs", "reason", "cause"),
+    [
+        ((HOG,), "removed", "removed from jobs.yaml"),
+        ((DISABLED, HOG), "disabled", "disabled in jobs.yaml"),
+    ],
+    ids=["removed", "disabled"],
+)
+def test_what_waits_for_a_job_that_is_no_more_is_cancelled(state, jobs, reason, cause):
+    harness = Harness(job("a", cron="0 2 * * *", retries=1), HOG)
     harness.at("01:00")
     harness.reloads(*harness.config.jobs, max_concurrent=1 if state == "pending" else 9)
     harness.at("02:00")
     if state == "retrying":
         harness.ends("a", status=1)
 
-    harness.reloads(job("hog", cron="0 1 * * *"))
+    harness.reloads(*jobs)
 
     assert harness.states("a") == ["cancelled"]
-    assert (harness.run("a").reason, harness.run("a").cause) == (
-        "removed",
-        "removed from jobs.yaml",
-    )
-
-
-@pytest.mark.parametrize("state", ["pending", "retrying"])
-def test_what_waits_for_a_disabled_job_is_cancelled(state):
-    harness = Harness(job("a", cron="0 2 * * *", retries=1), job("hog", cron="0 1 * * *"))
-    harness.at("01:00")
-    harness.reloads(*harness.config.jobs, max_concurrent=1 if state == "pending" else 9)
-    harness.at("02:00")
-    if state == "retrying":
-        harness.ends("a", status=1)
-
-    harness.reloads(job("a", cron="0 2 * * *", enabled=False), job("hog", cron="0 1 * * *"))
-
-    assert harness.states("a") == ["cancelled"]
-    assert (harness.run("a").reason, harness.run("a").cause) == (
-        "disabled",
-        "disabled in jobs.yaml",
-    )
+    assert (harness.run("a").reason, harness.run("a").cause) == (reason, cause)
 
 
 def test_a_living_attempt_of_a_disabled_job_finishes():
